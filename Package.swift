@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The rules every target is compiled under. Strict memory safety is on where no pointer is needed at all
+// (`safeSwift`): there the compiler proves that the target holds none.
+let strictSwift: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .treatAllWarnings(as: .error),
+]
+let safeSwift = strictSwift + [.strictMemorySafety()]
+
+let package = Package(
+  name: "downbeat",
+  products: [
+    .executable(name: "downbeat", targets: ["Server"]),
+    .library(name: "DownbeatCore", targets: ["Reactor", "HTTP", "PipelineCore", "Pipeline"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C libraries, each imported by one folder (kept by Tests/ServerTests/TidyTests).
+    .systemLibrary(name: "CLinux", path: "Sources/Reactor/C/CLinux"),
+    .systemLibrary(name: "CUring", path: "Sources/Reactor/C/CUring", providers: [.apt(["liburing-dev"])]),
+    .systemLibrary(name: "CRdkafka", path: "Sources/Pipeline/Kafka/C/CRdkafka", providers: [.apt(["librdkafka-dev"])]),
+    .systemLibrary(name: "CHiredis", path: "Sources/Pipeline/Control/C/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+    .systemLibrary(name: "CZookeeper", path: "Sources/Pipeline/State/C/CZookeeper", providers: [.apt(["libzookeeper-mt-dev"])]),
+    .systemLibrary(name: "COpenSSL", path: "Sources/Pipeline/Storage/C/COpenSSL", providers: [.apt(["libssl-dev"])]),
+
+    .target(name: "Reactor", dependencies: ["CLinux", "CUring"], exclude: ["C"], swiftSettings: strictSwift),
+    .target(name: "HTTP", dependencies: ["Reactor"], swiftSettings: strictSwift),
+    .target(name: "PipelineCore", path: "Sources/Pipeline/Core", swiftSettings: safeSwift),
+    .target(
+      name: "Pipeline",
+      dependencies: [
+        "PipelineCore", "Reactor", "CLinux", "CRdkafka", "CHiredis", "CZookeeper", "COpenSSL",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      exclude: ["Core", "Kafka/C", "Control/C", "State/C", "Storage/C"],
+      swiftSettings: strictSwift),
+    .executableTarget(
+      name: "Server",
+      dependencies: [
+        "Reactor", "HTTP", "PipelineCore", "Pipeline",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strictSwift),
+
+    .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strictSwift),
+    .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "Simulation", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "PipelineCore", "Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(
+      name: "ServerTests", dependencies: ["Server", "HTTP", "Pipeline", "PipelineCore", "Reactor", "TestSupport"],
+      swiftSettings: strictSwift),
+  ]
+)
