@@ -70,6 +70,8 @@ public protocol StateStoreObserver: AnyObject {
   /// The stored state of a watched location: at first, at every change, and once after each reconnect, by when its watch is
   /// proven again. `nil`: there is no such entry.
   func stateStore(_ store: any StateStore, observed entry: StoredEntry?, of key: LocationKey)
+  /// A watched location could not be read although the store is connected (access rights, a broken disk). `refresh` tries again.
+  func stateStore(_ store: any StateStore, cannotRead key: LocationKey, because error: StateStoreError)
   /// The reports of all live nodes on a watched location, this node's own among them, sorted by node id.
   func stateStore(_ store: any StateStore, reports: [RawNodeReport], of key: LocationKey)
   /// Another live session reports under this node's id. Told once per episode; the store goes on trying.
