@@ -1,0 +1,115 @@
+// `extensions.replication`: topics, source, bootstrap list, processors.
+//
+// What a location or the source must hold depends on its type; what must exist at all depends on the roles. An item that
+// this build cannot serve is an error unless it is disabled, and a disabled item is not examined further.
+
+struct ReplicationReader {
+  let context: LoadContext
+  let purpose: ConfigurationPurpose
+  let topicPrefix: String
+
+  func read(_ section: Section) -> ReplicationSettings {
+    var result = ReplicationSettings()
+    let destination = section.section("destination")
+    let entries = locations(destination)
+    result.locations = entries.map(\.location)
+    destination.finish(unused: ["transport", "auth"])
+    result.source = source(section.section("source"), isNeeded: needsSource(result.locations))
+    checkOverlaps(source: result.source, entries)
+    result.topic = section.topic("topic", default: result.topic, prefix: topicPrefix)
+    result.dataMoverTopic = section.topic("dataMoverTopic", default: result.dataMoverTopic, prefix: topicPrefix)
+    result.statusTopic = section.topic("replicationStatusTopic", default: result.statusTopic, prefix: topicPrefix)
+    result.failedTopic = section.topic("replicationFailedTopic", default: result.failedTopic, prefix: topicPrefix)
+    result.deadLetterTopic = section.topic("deadLetterTopic", default: result.deadLetterTopic, prefix: topicPrefix)
+    result.replayTopics = replayTopics(section)
+    result.monitorsFailures = section.bool("monitorReplicationFailures", default: result.monitorsFailures)
+    result.failureExpiryS = section.int(
+      "monitorReplicationFailureExpiryTimeS", in: 1...31_536_000, default: result.failureExpiryS)
+    result.objectSizeBounds = objectSizeBounds(section, default: result.objectSizeBounds)
+    result.queueProcessor = queueProcessor(section.section("queueProcessor"))
+    result.statusProcessor = statusProcessor(section.section("replicationStatusProcessor"))
+    section.finish()
+    return result
+  }
+
+  private func needsSource(_ locations: [LocationSettings]) -> Bool {
+    let isReader = !purpose.roles.isDisjoint(with: [.queueProcessor, .populator])
+    return isReader && locations.contains { !$0.isDisabled && $0.type != .noop }
+  }
+
+  // MARK: Topics and lists
+
+  private func replayTopics(_ section: Section) -> [ReplicationSettings.ReplayTopic] {
+    section.sections("replayTopics").compactMap { item in
+      defer { item.finish() }
+      if !item.has("topicName") { item.missing("topicName") }
+      if !item.has("retries") { item.missing("retries") }
+      let name = item.topic("topicName", default: "", prefix: topicPrefix)
+      guard let retries = item.int("retries", in: 0...1000), !name.isEmpty else { return nil }
+      return .init(name: name, retries: retries)
+    }
+  }
+
+  private func objectSizeBounds(_ section: Section, default standard: [Int]) -> [Int] {
+    guard section.has("objectSizeMetrics") else { return standard }
+    let bounds = section.items("objectSizeMetrics", wanted: "a number of bytes") { Int($0).flatMap { $0 > 0 ? $0 : nil } }
+    if zip(bounds, bounds.dropFirst()).contains(where: { $0 >= $1 }) { section.error("objectSizeMetrics", "must rise") }
+    return bounds
+  }
+
+  // MARK: Processors
+
+  private func queueProcessor(_ section: Section) -> QueueProcessorSettings {
+    var result = QueueProcessorSettings()
+    result.groupID = section.string("groupId", default: result.groupID)
+    result.concurrency = section.int("concurrency", in: 1...10_000, default: result.concurrency)
+    result.waitingMax = section.int("waitingMax", in: 0...100_000, default: result.concurrency)
+    result.waitingPerKeyMax = section.int("waitingPerKeyMax", in: 1...100_000, default: max(1, result.waitingMax))
+    result.workerThreads = section.int("workerThreads", in: 1...256, default: result.workerThreads)
+    result.pauseMode = section.choice("pauseMode", QueueProcessorSettings.PauseMode.self) ?? result.pauseMode
+    result.mpuPartsConcurrency = section.int("mpuPartsConcurrency", in: 1...1000, default: result.mpuPartsConcurrency)
+    result.minMPUSizeMB = section.int("minMPUSizeMB", in: 1...5120, default: result.minMPUSizeMB)
+    result.retry = retryTable(section.section("retry"))
+    result.probe = section.probeServer()
+    section.finish(unused: ["circuitBreaker", "sourceCheckIfSizeGreaterThanMB"])
+    return result
+  }
+
+  private func statusProcessor(_ section: Section) -> StatusProcessorSettings {
+    var result = StatusProcessorSettings()
+    result.groupID = section.string("groupId", default: result.groupID)
+    result.concurrency = section.int("concurrency", in: 1...10_000, default: result.concurrency)
+    // Backbeat has one policy here, not one by type.
+    result.retry.scality = retrySettings(section.section("retry"), default: RetrySettings())
+    result.probe = section.probeServer()
+    section.finish(unused: ["circuitBreaker"])
+    return result
+  }
+
+  private func retryTable(_ section: Section) -> RetryTable {
+    var result = RetryTable()
+    result.awsS3 = retrySettings(section.section("aws_s3"), default: result.awsS3)
+    result.azure = retrySettings(section.section("azure"), default: result.azure)
+    result.gcp = retrySettings(section.section("gcp"), default: result.gcp)
+    result.scality = retrySettings(section.section("scality"), default: result.scality)
+    section.finish()
+    return result
+  }
+
+  private func retrySettings(_ section: Section, default standard: RetrySettings) -> RetrySettings {
+    guard section.isPresent else { return standard }
+    // A section that is there has the validator's defaults, not those of the shipped cloud sections.
+    var result = RetrySettings()
+    result.maxRetries = section.int("maxRetries", in: 0...1_000_000, default: result.maxRetries)
+    result.timeoutS = section.int("timeoutS", in: 0...604_800, default: result.timeoutS)
+    let backoff = section.section("backoff")
+    result.backoffMinMs = backoff.int("min", in: 1...86_400_000, default: result.backoffMinMs)
+    result.backoffMaxMs = backoff.int("max", in: 1...86_400_000, default: result.backoffMaxMs)
+    result.jitter = backoff.number("jitter", in: 0...1, default: result.jitter)
+    result.factor = backoff.number("factor", in: 1...100, default: result.factor)
+    if result.backoffMaxMs < result.backoffMinMs { backoff.error("max", "must not be less than min (\(result.backoffMinMs))") }
+    backoff.finish()
+    section.finish()
+    return result
+  }
+}
