@@ -11,9 +11,6 @@ let strictSwift: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("InferIsolatedConformances"),
   .treatAllWarnings(as: .error),
-  // Swift's Glibc module and the C headers of our libraries must see the same feature macros, or the compiler finds two
-  // definitions of fd_set and rusage (which of them it meets first depends on the order of files).
-  .unsafeFlags(["-Xcc", "-D_GNU_SOURCE=1"]),
 ]
 let safeSwift = strictSwift + [.strictMemorySafety()]
 

@@ -19,9 +19,8 @@ public struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
   /// The C library's text for the code, for example `No space left on device`.
   public var reason: String {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
-      // The GNU variant may answer with a static string instead of filling the buffer.
-      guard let text = strerror_r(code, buffer.baseAddress!, buffer.count) else { return "error \(code)" }
-      return String(cString: text)
+      guard strerror_r(code, buffer.baseAddress!, buffer.count) == 0 else { return "error \(code)" }
+      return String(cString: buffer.baseAddress!)
     }
   }
 

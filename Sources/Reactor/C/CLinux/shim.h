@@ -1,10 +1,11 @@
-// Linux calls that Swift's Glibc module does not export: epoll, eventfd, signalfd, openat2, renameat2 and a few
-// macros. Header only: every function is static inline, so this module links nothing.
+// Linux calls that Swift's Glibc module does not export: epoll, eventfd, signalfd, openat2, accept4 and a few macros.
+// Header only: every function is static inline, so this module links nothing.
+//
+// No shim of this project defines _GNU_SOURCE: Swift builds its Glibc module without it, and two modules that see
+// different feature macros hold two definitions of fd_set and rusage (the compiler then fails or not, by the order of
+// files). What only GNU headers declare is declared here by hand.
 #ifndef DOWNBEAT_CLINUX_H
 #define DOWNBEAT_CLINUX_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <dirent.h>
@@ -53,6 +54,29 @@ static inline int64_t db_realtime_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// From headers that need _GNU_SOURCE.
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int pipe2(int fds[2], int flags);
+extern int pthread_setname_np(pthread_t thread, const char *name);
+static const int DB_SOCK_NONBLOCK = SOCK_NONBLOCK;
+static const int DB_SOCK_CLOEXEC = SOCK_CLOEXEC;
+static const int DB_O_PATH = 010000000;
+static const int DB_O_TMPFILE = 020000000 | O_DIRECTORY;
+static const unsigned DB_RENAME_NOREPLACE = 1;
+
+static inline int db_renameat2(int from, const char *old_path, int to, const char *new_path, unsigned flags) {
+  return (int)syscall(SYS_renameat2, from, old_path, to, new_path, flags);
+}
+
+// Binds the calling thread to one processor; for measurements.
+static inline int db_pin_thread(unsigned cpu) {
+  unsigned long mask[16];
+  memset(mask, 0, sizeof mask);
+  if (cpu >= 8 * sizeof mask) return -1;
+  mask[cpu / (8 * sizeof mask[0])] = 1ul << (cpu % (8 * sizeof mask[0]));
+  return (int)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
 }
 
 static inline int db_gettid(void) { return (int)syscall(SYS_gettid); }

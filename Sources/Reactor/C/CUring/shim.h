@@ -1,4 +1,9 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
+// glibc's headers first: liburing defines _XOPEN_SOURCE, which must not change what they declare (see CLinux/shim.h).
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
 #include <liburing.h>
