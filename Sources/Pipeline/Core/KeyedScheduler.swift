@@ -1,0 +1,276 @@
+// Which task may run now: tasks of one key run one at a time in the order they came, other keys pass by.
+//
+// Invariants: at most one running slot per key; at most `concurrency` running; at most `waitingMax` waiting, of one
+// key at most `keyWaitingMax`. A waiting task occupies no worker. All storage is there from the start: per-slot links
+// for the key's queue (FIFO), for the ready queue (free to run, no worker yet), and one hash index from key to the
+// slot at the front of the key's queue. Two keys with equal hashes are merely run one after the other.
+// Order rule and de-duplication: backbeat `lib/tasks/TaskScheduler.js`; the dedupe key is wider than there (version,
+// content kinds, last-modified, MD5), so that a tag update is never taken for a repeat of the data copy.
+// It deliberately knows nothing of partitions, revokes or retries: the owner cancels the waiting tasks it has lost.
+
+public struct KeyedScheduler: Sendable {
+  public struct Limits: Hashable, Sendable {
+    /// Tasks running at a time, at least 1.
+    public var concurrency: Int
+    /// Tasks waiting, for a worker or behind their key; at least 0.
+    public var waitingMax: Int
+    /// Of one key; at least 1.
+    public var keyWaitingMax: Int
+
+    public init(concurrency: Int = 10, waitingMax: Int = 10, keyWaitingMax: Int? = nil) {
+      self.concurrency = concurrency
+      self.waitingMax = waitingMax
+      self.keyWaitingMax = keyWaitingMax ?? max(1, waitingMax)
+    }
+    /// Slots needed: `InFlightTable(countMax:)` takes the same number.
+    public var slotMax: Int { concurrency + waitingMax }
+  }
+
+  public enum Admission: Hashable, Sendable {
+    /// Start it now.
+    case run
+    /// It is queued; `finish` will name it when its turn comes.
+    case waiting
+    /// Queued, and its key is at its cap now: pause that partition until `Finished.keyRelieved`.
+    case waitingKeyAtCap
+    /// Refused, its key is at its cap: pause that partition and fetch the entry again later.
+    case keyFull
+    /// Refused, nothing more may wait: stop taking and fetch the entry again later.
+    case full
+    /// Refused, the same work is queued or running in that slot: the entry is done as soon as it is acknowledged.
+    case duplicate(of: Int32)
+  }
+
+  public struct Finished: Hashable, Sendable {
+    /// Slot to start now.
+    public var next: Int32?
+    /// The finished task's key was at its cap and has half of it free again: its partition may go on.
+    public var keyRelieved: Bool
+  }
+
+  private enum State: UInt8 { case idle, running, ready, chained }
+
+  private struct Node {
+    var key: UInt64 = 0
+    var dedupe: UInt64 = 0
+    var previousDone: UInt64 = 0
+    var next: Int32 = -1
+    var previous: Int32 = -1
+    var readyNext: Int32 = -1
+    var readyPrevious: Int32 = -1
+    /// At the front of a key's queue only: its last slot and how many stand behind the front.
+    var tail: Int32 = -1
+    var behind: Int32 = 0
+    var wasAtCap = false
+    var state = State.idle
+  }
+
+  public private(set) var limits: Limits
+  public private(set) var runningCount = 0
+  public private(set) var waitingCount = 0
+
+  private var nodes: [Node]
+  private var fronts: HashIndex
+  private var dedupes: HashIndex
+  private var readyFirst: Int32 = -1
+  private var readyLast: Int32 = -1
+
+  public init(_ limits: Limits) {
+    precondition(limits.concurrency >= 1 && limits.waitingMax >= 0 && limits.keyWaitingMax >= 1)
+    self.limits = limits
+    nodes = Array(repeating: Node(), count: limits.slotMax)
+    fronts = HashIndex(countMax: limits.slotMax)
+    dedupes = HashIndex(countMax: limits.slotMax)
+  }
+
+  /// Keys with something queued or running.
+  public var keyCount: Int { fronts.count }
+  /// Any entry is admitted, except one of a key at its cap. While false but `runningCount < concurrency`, an entry of
+  /// a free key would still run, one of a busy key be refused.
+  public var hasRoom: Bool { waitingCount < limits.waitingMax || runningCount < limits.concurrency }
+
+  /// Takes a task in.
+  /// - Parameter key: hash of bucket and key (`EntryHead.orderKey`).
+  /// - Parameter slot: free slot of the in-flight table, below `limits.slotMax`.
+  /// - Parameter dedupe: hash of what is to be done (`ReplicationEntry.dedupeHash`), 0 when not known here.
+  public mutating func enqueue(key: UInt64, slot: Int32, dedupe: UInt64 = 0) -> Admission {
+    let index = Int(slot)
+    precondition(nodes[index].state == .idle, "slot \(slot) is taken")
+    if dedupe != 0 {
+      let twin = dedupes.find(dedupe)
+      if twin >= 0 { return .duplicate(of: twin) }
+    }
+    let front = fronts.find(key)
+    let admission = front < 0 ? admitFront(key: key, slot: slot) : admitBehind(front, key: key, slot: slot)
+    switch admission {
+    case .run, .waiting, .waitingKeyAtCap:
+      nodes[index].dedupe = dedupe
+      if dedupe != 0 { dedupes.set(dedupe, slot) }
+    case .keyFull, .full, .duplicate: break
+    }
+    return admission
+  }
+
+  /// A running task ended. Its slot is free.
+  /// - Parameter done: its dedupe hash if it succeeded, else 0; handed to the key's next task as `previousDone`.
+  public mutating func finish(_ slot: Int32, done: UInt64 = 0) -> Finished {
+    precondition(nodes[Int(slot)].state == .running, "slot \(slot) is not running")
+    runningCount -= 1
+    let successor = nodes[Int(slot)].next
+    let relieved = successor >= 0 ? promote(successor, over: slot) : closeKey(slot)
+    if successor >= 0 {
+      nodes[Int(successor)].previousDone = done != 0 ? done : nodes[Int(slot)].previousDone
+      nodes[Int(successor)].state = .ready
+      appendReady(successor)
+    }
+    forget(slot)
+    return Finished(next: startReady(), keyRelieved: relieved)
+  }
+
+  /// Drops a task that waits (its partition was lost). - Returns: nil if it does not wait, else whether its key was
+  /// at its cap and is relieved now.
+  public mutating func cancelWaiting(_ slot: Int32) -> Bool? {
+    let node = nodes[Int(slot)]
+    var relieved = false
+    switch node.state {
+    case .idle, .running: return nil
+    case .ready:
+      if node.next >= 0 {
+        relieved = promote(node.next, over: slot)
+        nodes[Int(node.next)].previousDone = node.previousDone
+        nodes[Int(node.next)].state = .ready
+        replaceReady(slot, with: node.next)
+      } else {
+        relieved = closeKey(slot)
+        unlinkReady(slot)
+      }
+    case .chained:
+      let front = Int(fronts.find(node.key))
+      nodes[Int(node.previous)].next = node.next
+      if node.next >= 0 { nodes[Int(node.next)].previous = node.previous } else { nodes[front].tail = node.previous }
+      nodes[front].behind -= 1
+      relieved = relieve(front)
+    }
+    waitingCount -= 1
+    forget(slot)
+    return relieved
+  }
+
+  /// One more slot to start, after `setLimits` raised the concurrency; nil when none may.
+  public mutating func startReady() -> Int32? {
+    guard runningCount < limits.concurrency, readyFirst >= 0 else { return nil }
+    let slot = readyFirst
+    unlinkReady(slot)
+    nodes[Int(slot)].state = .running
+    waitingCount -= 1
+    runningCount += 1
+    return slot
+  }
+
+  /// Dedupe hash of the task of this key that succeeded last while others of the key were already waiting; else 0.
+  /// The worker skips a task whose own hash is equal.
+  public func previousDone(_ slot: Int32) -> UInt64 { nodes[Int(slot)].previousDone }
+
+  public func isRunning(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .running }
+  public func isWaiting(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .ready || nodes[Int(slot)].state == .chained }
+
+  /// New limits at run time. Slots only grow; what is queued or running above a lowered limit finishes as it is.
+  public mutating func setLimits(_ new: Limits) {
+    precondition(new.concurrency >= 1 && new.waitingMax >= 0 && new.keyWaitingMax >= 1)
+    limits = new
+    guard new.slotMax > nodes.count else { return }
+    nodes.append(contentsOf: repeatElement(Node(), count: new.slotMax - nodes.count))
+    fronts = HashIndex(countMax: new.slotMax)
+    dedupes = HashIndex(countMax: new.slotMax)
+    for slot in nodes.indices where nodes[slot].state != .idle {
+      if nodes[slot].previous < 0 { fronts.set(nodes[slot].key, Int32(slot)) }
+      if nodes[slot].dedupe != 0 { dedupes.set(nodes[slot].dedupe, Int32(slot)) }
+    }
+  }
+
+  private mutating func admitFront(key: UInt64, slot: Int32) -> Admission {
+    let runs = runningCount < limits.concurrency && readyFirst < 0
+    guard runs || waitingCount < limits.waitingMax else { return .full }
+    nodes[Int(slot)] = Node(key: key, tail: slot, state: runs ? .running : .ready)
+    fronts.set(key, slot)
+    if runs {
+      runningCount += 1
+      return .run
+    }
+    appendReady(slot)
+    waitingCount += 1
+    return .waiting
+  }
+
+  private mutating func admitBehind(_ front: Int32, key: UInt64, slot: Int32) -> Admission {
+    let head = Int(front)
+    guard nodes[head].behind < limits.keyWaitingMax else {
+      nodes[head].wasAtCap = true
+      return .keyFull
+    }
+    guard waitingCount < limits.waitingMax else { return .full }
+    let last = nodes[head].tail
+    nodes[Int(slot)] = Node(key: key, previous: last, state: .chained)
+    nodes[Int(last)].next = slot
+    nodes[head].tail = slot
+    nodes[head].behind += 1
+    waitingCount += 1
+    guard nodes[head].behind >= limits.keyWaitingMax else { return .waiting }
+    nodes[head].wasAtCap = true
+    return .waitingKeyAtCap
+  }
+
+  /// The key's next task comes to the front in place of `slot`. - Returns: whether the key was relieved.
+  private mutating func promote(_ successor: Int32, over slot: Int32) -> Bool {
+    let old = nodes[Int(slot)]
+    let new = Int(successor)
+    nodes[new].previous = -1
+    nodes[new].tail = old.tail
+    nodes[new].behind = old.behind - 1
+    nodes[new].wasAtCap = old.wasAtCap
+    fronts.set(old.key, successor)
+    return relieve(new)
+  }
+
+  /// The key has nothing left. - Returns: whether it was at its cap before.
+  private mutating func closeKey(_ slot: Int32) -> Bool {
+    fronts.remove(nodes[Int(slot)].key)
+    return nodes[Int(slot)].wasAtCap
+  }
+
+  private mutating func relieve(_ front: Int) -> Bool {
+    guard nodes[front].wasAtCap, Int(nodes[front].behind) <= limits.keyWaitingMax / 2 else { return false }
+    nodes[front].wasAtCap = false
+    return true
+  }
+
+  private mutating func forget(_ slot: Int32) {
+    let dedupe = nodes[Int(slot)].dedupe
+    if dedupe != 0 { dedupes.remove(dedupe) }
+    nodes[Int(slot)] = Node()
+  }
+
+  private mutating func appendReady(_ slot: Int32) {
+    nodes[Int(slot)].readyPrevious = readyLast
+    nodes[Int(slot)].readyNext = -1
+    if readyLast >= 0 { nodes[Int(readyLast)].readyNext = slot } else { readyFirst = slot }
+    readyLast = slot
+  }
+
+  private mutating func unlinkReady(_ slot: Int32) {
+    let next = nodes[Int(slot)].readyNext
+    let previous = nodes[Int(slot)].readyPrevious
+    if previous >= 0 { nodes[Int(previous)].readyNext = next } else { readyFirst = next }
+    if next >= 0 { nodes[Int(next)].readyPrevious = previous } else { readyLast = previous }
+    nodes[Int(slot)].readyNext = -1
+    nodes[Int(slot)].readyPrevious = -1
+  }
+
+  private mutating func replaceReady(_ slot: Int32, with successor: Int32) {
+    let node = nodes[Int(slot)]
+    nodes[Int(successor)].readyPrevious = node.readyPrevious
+    nodes[Int(successor)].readyNext = node.readyNext
+    if node.readyPrevious >= 0 { nodes[Int(node.readyPrevious)].readyNext = successor } else { readyFirst = successor }
+    if node.readyNext >= 0 { nodes[Int(node.readyNext)].readyPrevious = successor } else { readyLast = successor }
+  }
+}
