@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/openat2.h>
+#include <linux/stat.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -62,9 +63,17 @@ extern int pipe2(int fds[2], int flags);
 extern int pthread_setname_np(pthread_t thread, const char *name);
 static const int DB_SOCK_NONBLOCK = SOCK_NONBLOCK;
 static const int DB_SOCK_CLOEXEC = SOCK_CLOEXEC;
-static const int DB_O_PATH = 010000000;
-static const int DB_O_TMPFILE = 020000000 | O_DIRECTORY;
-static const unsigned DB_RENAME_NOREPLACE = 1;
+extern ssize_t getdents64(int fd, void *buffer, size_t length);
+extern int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *result);
+#ifndef O_PATH
+#define O_PATH 010000000
+#endif
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
 
 static inline int db_renameat2(int from, const char *old_path, int to, const char *new_path, unsigned flags) {
   return (int)syscall(SYS_renameat2, from, old_path, to, new_path, flags);
