@@ -26,7 +26,7 @@ struct Downbeat: ParsableCommand {
       unhealthy, an object failed); 2 wrong usage, configuration, path or directory.
       """,
     version: "downbeat \(Version.text)",
-    subcommands: [CheckConfig.self])
+    subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Top.self, Health.self, CheckConfig.self])
 
   /// Parses and runs one command line.
   ///

@@ -29,8 +29,9 @@ struct SilentExit: Error, Equatable {
 }
 
 enum StandardError {
-  /// Writes one line, whole.
+  /// Writes one line, whole, after everything printed so far (both streams may be the same file).
   static func line(_ text: String) {
+    fflush(nil)
     let bytes = Array((text + "\n").utf8)
     var done = 0
     while done < bytes.count {

@@ -4,6 +4,7 @@
 // is being replicated and never on the reactor's hot path.
 
 internal import Glibc
+internal import Reactor
 
 /// Why a small file could not be read; `description` names the file.
 struct BoundedFileError: Error, CustomStringConvertible {
@@ -17,17 +18,17 @@ enum BoundedFile {
   /// - Errors: the file cannot be opened or read, is no regular file, or holds more than `bytesMax` bytes.
   static func read(_ path: String, bytesMax: Int) throws(BoundedFileError) -> [UInt8] {
     let fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard fd >= 0 else { throw BoundedFileError(description: "cannot open \(path): \(reason(errno))") }
+    guard fd >= 0 else { throw BoundedFileError(description: "cannot open \(path): \(Errno.last("").reason)") }
     defer { close(fd) }
     var status = stat()
-    guard fstat(fd, &status) == 0 else { throw BoundedFileError(description: "cannot read \(path): \(reason(errno))") }
+    guard fstat(fd, &status) == 0 else { throw BoundedFileError(description: "cannot read \(path): \(Errno.last("").reason)") }
     guard status.st_mode & S_IFMT == S_IFREG else { throw BoundedFileError(description: "\(path) is not a regular file") }
     var bytes = [UInt8](repeating: 0, count: bytesMax + 1)
     var count = 0
     while count < bytes.count {
       let got = bytes.withUnsafeMutableBytes { Glibc.read(fd, $0.baseAddress! + count, $0.count - count) }
       if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else { throw BoundedFileError(description: "cannot read \(path): \(reason(errno))") }
+      guard got >= 0 else { throw BoundedFileError(description: "cannot read \(path): \(Errno.last("").reason)") }
       if got == 0 { break }
       count += got
     }
@@ -44,9 +45,5 @@ enum BoundedFile {
       throw BoundedFileError(description: "\(path) is not UTF-8 text")
     }
     return text
-  }
-
-  private static func reason(_ code: Int32) -> String {
-    String(cString: strerror(code))
   }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Server
@@ -41,5 +42,15 @@ struct RemarkCase: CustomTestStringConvertible, Sendable {
     #expect(loaded.remarks == remarks, sourceLocation: sourceLocation)
     let hasError = remarks.contains { $0.contains(": error: ") }
     #expect((loaded.configuration == nil) == hasError, sourceLocation: sourceLocation)
+  }
+}
+
+extension TemporaryDirectory {
+  /// Writes a file below the directory and returns its path.
+  @discardableResult
+  func write(_ name: String, _ text: String) -> String {
+    let file = path + "/" + name
+    do { try writeFile(file, text) } catch { preconditionFailure("\(error)") }
+    return file
   }
 }

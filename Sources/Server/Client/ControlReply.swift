@@ -1,0 +1,63 @@
+// The API's answers as values.
+
+internal import Foundation
+
+enum ControlReply {
+  /// The name and text of an error body: `{"code":404,"description":"…","RouteNotFound":true}`.
+  static func error(_ body: [UInt8]) -> (name: String?, description: String?) {
+    guard let object = object(body) else { return (nil, nil) }
+    let name = object.first { $0.key != "code" && $0.value as? Bool == true }?.key
+    return (name, object["description"] as? String)
+  }
+
+  /// `{"location": "text", …}`, sorted by location.
+  static func texts(_ body: [UInt8]) -> [(location: String, text: String)]? {
+    object(body)?.compactMap { key, value in (value as? String).map { (key, $0) } }.sorted { $0.0 < $1.0 }
+  }
+
+  /// A body of the given shape.
+  ///
+  /// - Errors: a failure that says the daemon answered something else.
+  static func decode<Value: Decodable>(_ type: Value.Type, _ body: [UInt8]) throws(CommandFailure) -> Value {
+    do {
+      return try JSONDecoder().decode(type, from: Data(body))
+    } catch {
+      throw .running("the answer cannot be understood: \(String(decoding: body.prefix(200), as: UTF8.self))")
+    }
+  }
+
+  private static func object(_ body: [UInt8]) -> [String: Any]? {
+    // Anything that is no JSON object (a proxy's page) is simply not one of our answers.
+    (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any]
+  }
+
+  /// `GET /{svc}/locations`.
+  struct Locations: Decodable {
+    var locations: [Location]
+  }
+
+  struct Location: Decodable {
+    var location: String
+    var state: String
+    var since: String?
+    var inFlight: Int
+    var queued: Int?
+    var lag: Int?
+    var scheduledResume: String?
+    var nodes: [Node]?
+  }
+
+  struct Node: Decodable {
+    var id: String
+    var state: String
+    var inFlight: Int
+    var lastSeen: String?
+  }
+
+  /// One location of a `pause?wait=` answer.
+  struct Drain: Decodable {
+    var state: String
+    var inFlight: Int
+    var nodes: [Node]?
+  }
+}
