@@ -19,6 +19,8 @@ let package = Package(
   products: [
     .executable(name: "downbeat", targets: ["Server"]),
     .library(name: "DownbeatCore", targets: ["Reactor", "HTTP", "PipelineCore", "Pipeline"]),
+    // For Benchmarks/, a package of its own.
+    .library(name: "AllocationCounter", targets: ["AllocationCounter"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -57,7 +59,8 @@ let package = Package(
       ],
       swiftSettings: strictSwift),
 
-    .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strictSwift),
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    .target(name: "TestSupport", dependencies: ["AllocationCounter", "Reactor"], path: "Tests/TestSupport", swiftSettings: strictSwift),
     .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),

@@ -1,0 +1,29 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Micro-benchmarks of the hot functions, in a package of their own so that the product does not depend on the library.
+// `traits: []`: its own malloc and retain interposers need packages of their own; allocations are counted by ours
+// (Tests/AllocationCounter), which is exact.
+let benchmark: Target.Dependency = .product(name: "Benchmark", package: "benchmark")
+let counter: Target.Dependency = .product(name: "AllocationCounter", package: "main")
+let core: Target.Dependency = .product(name: "DownbeatCore", package: "main")
+
+func suite(_ name: String) -> Target {
+  .executableTarget(
+    name: name, dependencies: [benchmark, core, "BenchmarkSupport"], path: "Benchmarks/\(name)",
+    plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")])
+}
+
+let package = Package(
+  name: "downbeat-benchmarks",
+  dependencies: [
+    .package(name: "main", path: ".."),
+    .package(url: "https://github.com/ordo-one/benchmark", exact: "1.38.1", traits: []),
+  ],
+  targets: [
+    .target(name: "BenchmarkSupport", dependencies: [benchmark, counter], path: "Benchmarks/BenchmarkSupport"),
+    suite("ReactorBenchmarks"),
+    suite("CoreBenchmarks"),
+    suite("HTTPBenchmarks"),
+  ]
+)
