@@ -1,5 +1,10 @@
 // Columns for a terminal: as wide as their widest cell, two blanks between, numbers to the right.
 
+/// To standard output, one a line.
+func printLines(_ lines: [String]) {
+  for line in lines { print(line) }
+}
+
 struct TextTable {
   private var rows: [[String]]
   private let rightAligned: Set<Int>

@@ -33,7 +33,7 @@ struct Pause: ParsableCommand {
       return
     }
     let drains = try ControlReply.decode([String: ControlReply.Drain].self, reply.body).sorted { $0.key < $1.key }
-    if !control.json { Self.lines(drains).forEach { print($0) } }
+    if !control.json { printLines(Self.lines(drains)) }
     if reply.status == 202 { throw CommandFailure.running("paused, but not finished within \(wait ?? 0) s") }
   }
 

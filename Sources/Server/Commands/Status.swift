@@ -26,7 +26,7 @@ struct Status: ParsableCommand {
       let date = dates[name] ?? "none"
       table.add([name, state, date == "none" ? "-" : date])
     }
-    table.lines.forEach { print($0) }
+    printLines(table.lines)
     if let age = states.fields["x-downbeat-stale"] {
       StandardError.line("downbeat: the daemon cannot reach its state store; this is what it knew \(age) s ago")
     }

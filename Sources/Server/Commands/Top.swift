@@ -26,7 +26,7 @@ struct Top: ParsableCommand {
   func run() throws {
     let client = try control.client()
     if control.json { return control.printBody(try client.call(.get, path)) }
-    guard isatty(1) == 1 else { return try lines(client).forEach { print($0) } }
+    guard isatty(1) == 1 else { return printLines(try lines(client)) }
     while true {
       // Home, then every line clears the rest of itself, then everything below: no flicker.
       let screen = try lines(client).map { $0 + "\u{1B}[K\n" }.joined()
