@@ -38,7 +38,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", path: "Sources/Pipeline/Storage/C/COpenSSL", providers: [.apt(["libssl-dev"])]),
 
     .target(name: "Reactor", dependencies: ["CLinux", "CUring"], exclude: ["C"], swiftSettings: strictSwift),
-    .target(name: "HTTP", dependencies: ["Reactor"], swiftSettings: strictSwift),
+    .target(name: "HTTP", dependencies: ["Reactor", "CLinux"], swiftSettings: strictSwift),
     .target(name: "PipelineCore", path: "Sources/Pipeline/Core", swiftSettings: safeSwift),
     .target(
       name: "Pipeline",
@@ -60,7 +60,7 @@ let package = Package(
       swiftSettings: strictSwift),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
-    .target(name: "TestSupport", dependencies: ["AllocationCounter", "Reactor"], path: "Tests/TestSupport", swiftSettings: strictSwift),
+    .target(name: "TestSupport", dependencies: ["AllocationCounter", "Reactor", "CLinux"], path: "Tests/TestSupport", swiftSettings: strictSwift),
     .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),

@@ -1,5 +1,6 @@
 // Every bound of the HTTP server in one place: what a peer may send, how long it may take, how much we hold for it.
 // The values are defaults; a listener takes its own copy, so tests shrink them instead of waiting.
+internal import Reactor
 
 /// What one connection and one listener may use. All byte counts are octets on the wire.
 public struct HTTPLimits: Sendable, Equatable {
@@ -26,7 +27,9 @@ public struct HTTPLimits: Sendable, Equatable {
   public var connectionsMax = 2_048
   /// Connections accepted in one turn.
   public var acceptsPerTurnMax = 64
-  /// How long accepting pauses when the process is out of descriptors or memory.
+  /// A connection idle for less is not closed for a newcomer: it may be about to send.
+  public var evictableIdle: Duration = .seconds(1)
+  /// How long accepting pauses when the process is out of descriptors or memory, or all connections are busy.
   public var acceptPause: Duration = .milliseconds(100)
 
   /// From the first octet of a head to its end; also from the connection to the first octet.
@@ -37,6 +40,8 @@ public struct HTTPLimits: Sendable, Equatable {
   public var bodyTotalTimeout: Duration = .seconds(60)
   /// Between two requests of a kept connection.
   public var keepAliveTimeout: Duration = .seconds(75)
+  /// For the handler to answer; above the longest `?wait`, so it only ends what was forgotten.
+  public var answerTimeout: Duration = .seconds(3_700)
   /// Without one octet of our output being taken.
   public var writeStallTimeout: Duration = .seconds(20)
   /// After an answer that ends the connection: how long, and how much, we still read so that the answer is not reset away.
@@ -54,4 +59,20 @@ public struct HTTPLimits: Sendable, Equatable {
   static let methodBytesMax = 32
   /// Empty lines skipped before a request line (RFC 9112 2.2 asks for at least one).
   static let leadingEmptyLinesMax = 4
+}
+
+/// The time-outs as plain nanoseconds: they are added on every turn of every connection.
+struct DeadlinesNs {
+  let head, bodyIdle, bodyTotal, keepAlive, answer, writeStall, discard, evictableIdle: Int64
+
+  init(_ limits: HTTPLimits) {
+    head = limits.headTimeout.nanoseconds
+    bodyIdle = limits.bodyIdleTimeout.nanoseconds
+    bodyTotal = limits.bodyTotalTimeout.nanoseconds
+    keepAlive = limits.keepAliveTimeout.nanoseconds
+    answer = limits.answerTimeout.nanoseconds
+    writeStall = limits.writeStallTimeout.nanoseconds
+    discard = limits.discardTimeout.nanoseconds
+    evictableIdle = limits.evictableIdle.nanoseconds
+  }
 }
