@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct HTTPAllocationTests {
   @Test func parsingAHeadAllocatesNothing() throws {
-    let raw = Array("GET /_/backbeat/api/crr/status HTTP/1.1\r\nHost: 127.0.0.1:8900\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n".utf8)
+    let raw = Array(
+      "GET /_/backbeat/api/crr/status HTTP/1.1\r\nHost: 127.0.0.1:8900\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n".utf8)
     var parser = HTTPParser()
     var heads = 0
     func round() throws {

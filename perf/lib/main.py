@@ -10,10 +10,11 @@ import tempfile
 import memory
 import pipeline
 import rest
+import slow
 from environment import Report, build_baseline, downbeat_binary
 from processes import RunError
 
-SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "memory": memory.run}
+SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "memory": memory.run, "slow": slow.run}
 
 
 def parse():

@@ -35,7 +35,9 @@ private func takeAndFinish(_ subject: inout SchedulerSubject, _ count: Int, repe
     while subject.scheduler.hasRoom, let ticket = subject.table.insert(subject.key) {
       subject.key &+= 1
       let key = subject.key % repeatEvery == 0 ? subject.key &- 1 : subject.key
-      if subject.scheduler.enqueue(key: key &* 0x9E37_79B9_7F4A_7C15, slot: ticket.slot) == .run { subject.running.append(ticket) }
+      if subject.scheduler.enqueue(key: key &* 0x9E37_79B9_7F4A_7C15, slot: ticket.slot) == .run {
+        subject.running.append(ticket)
+      }
     }
     guard let ticket = subject.running.popLast() else { return }
     let finished = subject.scheduler.finish(ticket.slot)
@@ -46,7 +48,11 @@ private func takeAndFinish(_ subject: inout SchedulerSubject, _ count: Int, repe
 }
 
 let benchmarks: @Sendable () -> Void = {
-  measure("ledger: begin and finish") { LedgerSubject() } operations: { beginAndFinish(&$0, $1) }
+  measure("ledger: begin and finish") {
+    LedgerSubject()
+  } operations: {
+    beginAndFinish(&$0, $1)
+  }
 
   measure("ledger: begin and finish behind one stuck entry, a million wide") {
     var subject = LedgerSubject()
@@ -57,10 +63,18 @@ let benchmarks: @Sendable () -> Void = {
       subject.offset += 1
     }
     return subject
-  } operations: { beginAndFinish(&$0, $1) }
+  } operations: {
+    beginAndFinish(&$0, $1)
+  }
 
-  measure("scheduler: take and finish, all keys different") { SchedulerSubject() } operations: { takeAndFinish(&$0, $1, repeatEvery: .max) }
-  measure("scheduler: take and finish, every fourth waits for its key") { SchedulerSubject() } operations: {
+  measure("scheduler: take and finish, all keys different") {
+    SchedulerSubject()
+  } operations: {
+    takeAndFinish(&$0, $1, repeatEvery: .max)
+  }
+  measure("scheduler: take and finish, every fourth waits for its key") {
+    SchedulerSubject()
+  } operations: {
     takeAndFinish(&$0, $1, repeatEvery: 4)
   }
 }

@@ -25,6 +25,14 @@ private func parse(_ raw: [UInt8], _ parser: inout HTTPParser, _ count: Int) thr
 }
 
 let benchmarks: @Sendable () -> Void = {
-  measure("head of a load generator, \(plain.count) bytes") { HTTPParser() } operations: { try parse(plain, &$0, $1) }
-  measure("head of a browser, \(browser.count) bytes") { HTTPParser() } operations: { try parse(browser, &$0, $1) }
+  measure("head of a load generator, \(plain.count) bytes") {
+    HTTPParser()
+  } operations: {
+    try parse(plain, &$0, $1)
+  }
+  measure("head of a browser, \(browser.count) bytes") {
+    HTTPParser()
+  } operations: {
+    try parse(browser, &$0, $1)
+  }
 }

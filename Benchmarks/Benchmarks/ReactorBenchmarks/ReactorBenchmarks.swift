@@ -64,6 +64,14 @@ let benchmarks: @Sendable () -> Void = {
     for _ in 0..<count { subject.0.runOnce(waitMax: .zero) }
   }
 
-  measure("timers: arm and cancel among 1,000") { try timers(armed: 1_000) } operations: { armAndCancel(&$0, $1) }
-  measure("timers: arm and cancel among 1,000,000") { try timers(armed: 1_000_000) } operations: { armAndCancel(&$0, $1) }
+  measure("timers: arm and cancel among 1,000") {
+    try timers(armed: 1_000)
+  } operations: {
+    armAndCancel(&$0, $1)
+  }
+  measure("timers: arm and cancel among 1,000,000") {
+    try timers(armed: 1_000_000)
+  } operations: {
+    armAndCancel(&$0, $1)
+  }
 }
