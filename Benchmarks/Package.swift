@@ -22,6 +22,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "BenchmarkSupport", dependencies: [benchmark, counter], path: "Benchmarks/BenchmarkSupport"),
+    .executableTarget(name: "http-floor", dependencies: [core], path: "Sources/HTTPFloor"),
     suite("ReactorBenchmarks"),
     suite("CoreBenchmarks"),
     suite("HTTPBenchmarks"),

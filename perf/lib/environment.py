@@ -49,6 +49,14 @@ def downbeat_binary(path):
     return binary
 
 
+def http_floor():
+    """The HTTP layer alone, built on demand (in Benchmarks/)."""
+    command = ["swift", "build", "-c", "release", "--package-path", "Benchmarks", "--scratch-path", ".build-bench", "--product", "http-floor"]
+    if subprocess.run(command, cwd=ROOT, timeout=3600, check=False).returncode != 0:
+        raise RunError("http-floor did not build")
+    return ROOT / ".build-bench" / "release" / "http-floor"
+
+
 def free_port():
     """A loopback port nobody listens on right now."""
     with socket.socket() as probe:

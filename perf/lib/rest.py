@@ -4,12 +4,14 @@ The load generator has the other core. Rounds alternate (nginx, daemon, nginx, d
 the ratio is that of the medians. `cpu_per_request_us` says whether the server or the generator was the limit: where the server's
 core was not fully used, the generator was, and the ratio of CPU per request is the one to believe."""
 
+import contextlib
 import re
+import socket
 import statistics
 import subprocess
 
 from daemon import PREFIX, Daemon
-from environment import cores, free_port, tool
+from environment import cores, free_port, http_floor, tool
 from processes import Child, RunError, wait_until
 
 PATH = "/crr/status"
@@ -42,7 +44,6 @@ def _nginx(directory, body, core):
 
 
 def _listening(port):
-    import socket
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -65,33 +66,46 @@ def _wrk(server, port, script, core, seconds, connections):
             "cpu_per_request_us": round(server_cpu * 1e6 / requests, 3), "core_used": round(server_cpu / (duration_us / 1e6), 3)}
 
 
+def _compare(options, report, script, servers, load_core, details):
+    """All servers in turn, round after round, for each number of connections. The first is what the others are compared with."""
+    rounds, seconds = (2, 2) if options.small else (options.rounds or 5, 5)
+    reference = servers[0][0]
+    for connections in options.connections or ([64] if options.small else [1, 64, 256]):
+        runs = {name: [] for name, _, _ in servers}
+        for index in range(rounds):
+            for name, server, port in servers:
+                runs[name].append(_wrk(server, port, script, load_core, seconds, connections))
+                print(f"c={connections} round {index + 1}/{rounds} {name}: {runs[name][-1]}", flush=True)
+        median = {key: {name: statistics.median(run[key] for run in side) for name, side in runs.items()}
+                  for key in ("requests_per_s", "cpu_per_request_us")}
+        ratios = {name: {"ratio": round(median["requests_per_s"][name] / median["requests_per_s"][reference], 3),
+                         "cpu_ratio": round(median["cpu_per_request_us"][name] / median["cpu_per_request_us"][reference], 3)}
+                  for name in list(runs)[1:]}
+        report.add(connections=connections, seconds=seconds, **ratios["downbeat"], ratios=ratios, median=median, runs=runs, **details)
+        print(f"c={connections}: to {reference}: {ratios}", flush=True)
+
+
 def run(options, report, directory):
     usable = cores()
     if len(usable) < 2:
         raise RunError("scenario rest needs two cores: one for the server, one for wrk")
     server_core, load_core = usable[0], usable[1]
-    rounds, seconds = (2, 2) if options.small else (options.rounds or 5, 5)
     script = directory / "result.lua"
     script.write_text(LUA)
-    with Daemon(options.downbeat, directory / "downbeat", options.sites or ["aws-east", "archive"], cores={server_core}) as daemon:
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(
+            Daemon(options.downbeat, directory / "downbeat", options.sites or ["aws-east", "archive"], cores={server_core}))
         daemon.wait_ready()
         status, headers, body = daemon.request("GET", PATH)
         text = body.decode()
         if status != 200 or "'" in text:
             raise RunError(f"unexpected status answer {status}: {text[:200]}")
         nginx, nginx_port = _nginx(directory / "nginx", text, server_core)
-        with nginx:
-            wait_until(lambda: _listening(nginx_port), 10, "nginx", alive=[nginx])
-            for connections in options.connections or ([64] if options.small else [1, 64, 256]):
-                sides = {"nginx": [], "downbeat": []}
-                for index in range(rounds):
-                    for name, server, port in (("nginx", nginx, nginx_port), ("downbeat", daemon.child, daemon.port)):
-                        sides[name].append(_wrk(server, port, script, load_core, seconds, connections))
-                        print(f"c={connections} round {index + 1}/{rounds} {name}: {sides[name][-1]}", flush=True)
-                median = {name: statistics.median(run["requests_per_s"] for run in runs) for name, runs in sides.items()}
-                cpu = {name: statistics.median(run["cpu_per_request_us"] for run in runs) for name, runs in sides.items()}
-                report.add(connections=connections, seconds=seconds, body_bytes=len(body), ratio=round(median["downbeat"] / median["nginx"], 3),
-                           cpu_ratio=round(cpu["downbeat"] / cpu["nginx"], 3), median=median, cpu_per_request_us=cpu, runs=sides,
-                           response_headers=headers)
-                print(f"c={connections}: downbeat {median['downbeat']:.0f}/s, nginx {median['nginx']:.0f}/s, "
-                      f"ratio {median['downbeat'] / median['nginx']:.3f} (CPU per request {cpu['downbeat']} / {cpu['nginx']} us)", flush=True)
+        servers = [("nginx", stack.enter_context(nginx), nginx_port), ("downbeat", daemon.child, daemon.port)]
+        if options.floor:
+            port = free_port()
+            floor = stack.enter_context(Child([http_floor(), port], directory / "floor.log", cores={server_core}))
+            servers.append(("floor", floor, port))
+        for name, child, port in servers:
+            wait_until(lambda port=port: _listening(port), 10, name, alive=[child])
+        _compare(options, report, script, servers, load_core, {"body_bytes": len(body), "response_headers": headers})
