@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HTTP
 
 struct CheckConfig: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,7 +36,7 @@ struct CheckConfig: ParsableCommand {
     let served = locations.filter { !$0.isDisabled }.map { "\($0.site) (\($0.type.rawValue))" }
     let disabled = locations.count - served.count
     return
-      "Node \(configuration.nodeID), API on \(HostPort(host: configuration.server.bindAddress, port: configuration.server.port)), "
+      "Node \(configuration.nodeID), API on \(HostPort(host: configuration.server.bindAddress.description, port: configuration.server.port)), "
       + (served.isEmpty ? "no location to serve" : "serving \(served.joined(separator: ", "))")
       + (disabled == 0 ? "." : "; \(disabled) disabled.")
   }

@@ -4,6 +4,7 @@
 // defaults are Backbeat's wherever it has the concept. Reading a file into this is ConfigurationLoader's work; nothing in
 // these types can fail, knows where it was written, or changes after the load (a SIGHUP makes a new value).
 
+internal import HTTP
 internal import Logging
 
 /// Everything the operator decided.
@@ -37,13 +38,13 @@ struct HostPort: Hashable, Sendable, CustomStringConvertible {
 
 /// The REST server.
 struct ServerSettings: Equatable, Sendable {
-  var bindAddress = "127.0.0.1"
+  var bindAddress = IPAddress(v4: 0x7F00_0001)
   /// 0 lets the kernel choose.
   var port = 8900
   /// `Host` values accepted from a loopback peer besides loopback names.
   var allowedHosts: [String] = []
   /// Peers that may call, besides loopback, which always may.
-  var allowFrom: [AddressRange] = []
+  var allowFrom = AllowList([])
 }
 
 /// Kafka, common to every consumer and producer.

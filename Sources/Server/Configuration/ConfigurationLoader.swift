@@ -5,6 +5,7 @@
 // in itself, only by the role or location that uses it. Nothing here connects to anything or looks at replicated trees.
 
 internal import Glibc
+internal import HTTP
 internal import Logging
 internal import Yams
 
@@ -86,16 +87,20 @@ struct ConfigurationLoader {
 
   private func server(_ section: Section) -> ServerSettings {
     var result = ServerSettings()
-    result.bindAddress = section.string("bindAddress", default: result.bindAddress)
-    if result.bindAddress != "localhost", AddressRange.addressBytes(result.bindAddress) == nil {
-      section.error("bindAddress", "must be an IP address or localhost, not “\(result.bindAddress)”")
+    if let text = section.string("bindAddress"), text != "localhost" {
+      if let address = IPAddress(text) {
+        result.bindAddress = address
+      } else {
+        section.error("bindAddress", "must be an IP address or localhost, not “\(text)”")
+      }
     }
     result.port = section.port(allowsZero: true) ?? result.port
     result.allowedHosts = section.items("allowedHosts", wanted: "a host name without a port") { text in
       HostPort(text, defaultPort: 1).flatMap { $0.host == text ? text : nil }
     }
     let checks = section.section("healthChecks")
-    result.allowFrom = checks.items("allowFrom", wanted: "an IP address or a CIDR range") { AddressRange($0) }
+    let ranges = checks.items("allowFrom", wanted: "an IP address or a CIDR range") { AllowList([$0]).invalid.isEmpty ? $0 : nil }
+    result.allowFrom = AllowList(ranges)
     checks.finish()
     section.finish(unused: ["host"])
     return result

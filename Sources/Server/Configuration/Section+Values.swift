@@ -3,6 +3,9 @@
 // A secret is written in one of three ways: `password: text`, `passwordFile: path`, `passwordEnv: VARIABLE`. More than one
 // is an error, so nobody wonders which one counts. Messages name the field and the file, never the content.
 
+internal import Glibc
+internal import HTTP
+
 extension Section {
   /// 64 KiB: no password, key or token is longer.
   private static let secretBytesMax = 65_536
@@ -64,13 +67,7 @@ extension Section {
   /// A Kafka topic name (before any prefix).
   func topic(_ name: String, default value: String, prefix: String) -> String {
     guard let text = string(name) else { return value }
-    let isLegal = (prefix + text).utf8.allSatisfy { byte in
-      switch UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte {
-      case true: true
-      case false: byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-      }
-    }
-    if !isLegal || text == "." || text == ".." || (prefix + text).utf8.count > 249 {
+    if !TopicName.isLegal(prefix + text) {
       error(name, "“\(prefix + text)” is not a Kafka topic name (letters, digits, `.`, `_`, `-`, at most 249)")
     }
     return text
@@ -126,11 +123,11 @@ extension HostPort {
       let rest = text[text.index(after: end)...]
       guard rest.isEmpty || rest.hasPrefix(":") else { return nil }
       if !rest.isEmpty { portText = rest.dropFirst() }
-      guard AddressRange.addressBytes(String(host)) != nil else { return nil }
+      guard IPAddress(String(host)) != nil else { return nil }
     } else if let colon = text.lastIndex(of: ":"), text.firstIndex(of: ":") == colon {
       host = text[..<colon]
       portText = text[text.index(after: colon)...]
-    } else if text.contains(":"), AddressRange.addressBytes(text) == nil {
+    } else if text.contains(":"), IPAddress(text) == nil {
       return nil
     }
     let isHostByte: (UInt8) -> Bool = { byte in
@@ -149,8 +146,32 @@ extension HostPort {
   }
 }
 
+/// Kafka's rule for topic names.
+enum TopicName {
+  static func isLegal(_ name: String) -> Bool {
+    (1...249).contains(name.utf8.count) && name != "." && name != ".." && name.utf8.allSatisfy(isLegal)
+  }
+
+  private static func isLegal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+      UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
+}
+
 /// Paths as text, without looking at the disk.
 enum Paths {
+  /// The path below the working directory unless it is absolute; otherwise as it is.
+  static func absolute(_ path: String) -> String {
+    if path.hasPrefix("/") { return path }
+    guard let current = getcwd(nil, 0) else { return "/" + path }
+    defer { free(current) }
+    return String(cString: current) + "/" + path
+  }
+
   /// The absolute path without empty, `.` and `..` parts. Links are not looked at.
   static func normalized(_ path: String) -> String {
     var parts: [Substring] = []

@@ -1,0 +1,80 @@
+// `downbeat quickstart`: the whole pipeline on two directories, with nothing to install or configure.
+
+internal import ArgumentParser
+internal import Glibc
+
+struct Quickstart: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Replicates a directory tree into others, through the real pipeline, with nothing to configure.",
+    discussion: """
+      Every regular file below SOURCE_DIR is copied to the same relative path below each TARGET_DIR, and changes follow \
+      until Ctrl-C. Each target is a location named after its directory; while it runs, \
+      `downbeat pause NAME`, `resume NAME`, `status` and `top` work from another terminal. State, pauses and failures of a \
+      target live in TARGET_DIR/.downbeat, so it can be stopped and started at any time; what is already there is not \
+      copied again. SOURCE_DIR is never written to.
+
+      A target must be empty or have been used with the same source before. Files in it that downbeat did not write are \
+      never deleted, and never overwritten without --force.
+      """)
+
+  @Argument(help: ArgumentHelp("The tree to replicate.", valueName: "source_dir"), completion: .directory)
+  var source: String
+
+  @Argument(help: ArgumentHelp("Where to. Created when missing.", valueName: "target_dir"), completion: .directory)
+  var targets: [String]
+
+  @Option(help: ArgumentHelp("Port of the API on 127.0.0.1; 0 lets the system choose one.", valueName: "n"))
+  var port = 8900
+
+  @Flag(help: "End when everything is copied: exit code 0, or 1 if anything FAILED.")
+  var once = false
+
+  @Flag(help: "Use targets of another source, and overwrite files in them that somebody else changed.")
+  var force = false
+
+  @Flag(help: "Delete from the targets what was deleted in the source.")
+  var delete = false
+
+  func validate() throws {
+    if targets.isEmpty { throw ValidationError("name at least one target directory") }
+    guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535") }
+  }
+
+  /// - Errors: a directory whose name cannot be a bucket or a location. Whether directories exist, overlap or belong to
+  ///   another source is for the guards to say, which look at the disk.
+  func options() throws(CommandFailure) -> QuickstartOptions {
+    let bucket = Self.name(of: source)
+    guard !bucket.isEmpty else { throw .usage("\(source) has no name of its own to be a bucket: choose a directory below it") }
+    var chosen: [QuickstartOptions.Target] = []
+    for target in targets {
+      let name = Self.name(of: target)
+      if let problem = NodeName.problem(name, bytesMax: NodeName.locationBytesMax - Self.suffixBytesMax) {
+        throw .usage("the name of \(target) \(problem), so it cannot name a location")
+      }
+      chosen.append(.init(site: Self.free(name, besides: chosen.map(\.site)), path: Paths.absolute(target)))
+    }
+    return QuickstartOptions(
+      source: Paths.absolute(source), bucket: bucket, targets: chosen, port: port, once: once, force: force, delete: delete)
+  }
+
+  /// Room for `-2` and its like.
+  private static let suffixBytesMax = 8
+
+  /// `name`, or `name-2`, `name-3`, … where it is taken or a word of the API.
+  static func free(_ name: String, besides taken: [String]) -> String {
+    let isFree: (String) -> Bool = { NodeName.locationProblem($0) == nil && !taken.contains($0) }
+    if isFree(name) { return name }
+    var number = 2
+    while !isFree("\(name)-\(number)") { number += 1 }
+    return "\(name)-\(number)"
+  }
+
+  /// The last component of a path as typed; of `.`, `..` and `/` that of the real directory. Empty for the root.
+  static func name(of path: String) -> String {
+    let typed = path.split(separator: "/").last.map(String.init) ?? ""
+    if !typed.isEmpty && typed != "." && typed != ".." { return typed }
+    guard let real = realpath(path, nil) else { return "" }
+    defer { Glibc.free(real) }
+    return String(cString: real).split(separator: "/").last.map(String.init) ?? ""
+  }
+}
