@@ -26,7 +26,12 @@ struct Downbeat: ParsableCommand {
       unhealthy, an object failed); 2 wrong usage, configuration, path or directory.
       """,
     version: "downbeat \(Version.text)",
-    subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Top.self, Health.self, CheckConfig.self])
+    groupedSubcommands: [
+      CommandGroup(name: "Daemon", subcommands: [CheckConfig.self]),
+      CommandGroup(
+        name: "Control",
+        subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Top.self, Health.self]),
+    ])
 
   /// Parses and runs one command line.
   ///

@@ -19,7 +19,7 @@ struct CheckConfig: ParsableCommand {
   @OptionGroup var mode: ModeOptions
 
   func run() throws {
-    let purpose = try mode.purpose()
+    let purpose = try mode.checkPurpose()
     let loaded = ConfigurationLoader.load(
       path: file, purpose: purpose, environment: Environment.variables)
     for diagnostic in loaded.diagnostics { print(diagnostic) }

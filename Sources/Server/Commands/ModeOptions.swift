@@ -12,13 +12,22 @@ struct ModeOptions: ParsableArguments {
       valueName: "list"))
   var roles: String?
 
-  /// - Errors: a `CommandFailure` for a role that does not exist or that this build cannot serve.
+  /// For `serve`.
+  ///
+  /// - Errors: a `CommandFailure` for a role or mode that this build cannot serve.
   func purpose(capabilities: Capabilities = .thisBuild) throws(CommandFailure) -> ConfigurationPurpose {
     if !embedded && !capabilities.externalServers {
       throw .usage("this build serves embedded mode only: add --embedded")
     }
     return ConfigurationPurpose(
       capabilities: capabilities, embedded: embedded, roles: try chosenRoles(from: capabilities.roles))
+  }
+
+  /// For `check-config`: the one mode a build has need not be named.
+  func checkPurpose(capabilities: Capabilities = .thisBuild) throws(CommandFailure) -> ConfigurationPurpose {
+    ConfigurationPurpose(
+      capabilities: capabilities, embedded: embedded || !capabilities.externalServers,
+      roles: try chosenRoles(from: capabilities.roles))
   }
 
   private func chosenRoles(from served: Set<Role>) throws(CommandFailure) -> Set<Role> {
