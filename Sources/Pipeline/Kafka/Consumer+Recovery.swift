@@ -1,0 +1,150 @@
+// Offsets that are not there. librdkafka runs with auto.offset.reset=error, so it reports instead of deciding:
+//   no committed offset               → from the log's start (contract section 5)
+//   committed below the log's start   → the owner is told the lost range, then from the log's start
+//   committed beyond the log's end    → told, then from the log's start: the log was truncated or is another one
+//   a batch that cannot be read       → fetched again, thrice; then told, and on behind it
+//
+// After such an error 2.0.2 leaves the partition stopped, and a stopped partition cannot be sought in. The way out is to
+// assign again, everything at once and atomically, each partition at an explicit offset: the failed ones where they are
+// to go on, the others at the position after the last message taken. Errors come one partition at a time, so they are
+// collected for a moment first. A revocation cancels all of it: the next assignment finds its own errors.
+internal import CRdkafka
+internal import PipelineCore
+internal import Reactor
+
+/// Partitions waiting to be set right.
+struct Recovery {
+  struct Failure {
+    var code: KafkaError.Code
+    /// Where the fetch failed; negative: there was no committed offset.
+    var offset: Int64
+  }
+
+  var failures: [Partition: Failure] = [:]
+  var timer: TimerToken?
+  /// A survey is under way for them.
+  var isAsking = false
+}
+
+extension Consumer {
+  /// Errors of one fetch come one after the other; wait for the rest.
+  static let recoveryDelay = Duration.milliseconds(20)
+  /// After a broker that did not answer.
+  static let recoveryRetryDelay = Duration.seconds(1)
+  /// Attempts to read a batch that fails its checksum, before it is given up.
+  static let unreadableAttemptsMax = 3
+
+  /// Notes that `partition` cannot go on from `offset`.
+  func recover(_ partition: Partition, _ code: KafkaError.Code, at offset: Int64) {
+    guard phase == .assigned, isAssigned(partition) else { return }
+    recovery.failures[partition] = Recovery.Failure(code: code, offset: offset)
+    scheduleRecovery(after: Self.recoveryDelay)
+  }
+
+  func cancelRecovery() {
+    if let timer = recovery.timer { reactor.cancel(timer) }
+    recovery = Recovery()
+  }
+
+  private func scheduleRecovery(after delay: Duration) {
+    guard recovery.timer == nil, !recovery.isAsking else { return }
+    recovery.timer = reactor.schedule(at: .nowUncached() + delay, target: self, payload: Self.recoveryTimerPayload)
+  }
+
+  func recoverNow() {
+    recovery.timer = nil
+    guard phase == .assigned, !recovery.failures.isEmpty, !recovery.isAsking else { return }
+    let unsure = recovery.failures.filter { $0.value.code == .offsetReset && $0.value.offset >= 0 }.map(\.key)
+    guard !unsure.isEmpty else { return restart(ends: [:]) }
+    let asked = generation
+    recovery.isAsking = true
+    survey(unsure.sorted()) { [weak self] result in self?.didSurvey(result, askedIn: asked) }
+  }
+
+  private func didSurvey(_ result: Result<[PartitionSurvey], KafkaError>, askedIn asked: UInt32) {
+    guard phase == .assigned, asked == generation else { return }
+    recovery.isAsking = false
+    switch result {
+    case .success(let surveys): restart(ends: Dictionary(uniqueKeysWithValues: surveys.map { ($0.partition, $0) }))
+    case .failure(let error):
+      delegate?.consumer(self, failed: error)
+      scheduleRecovery(after: Self.recoveryRetryDelay)
+    }
+  }
+
+  /// - Parameter ends: of the log, for those partitions that failed at an offset.
+  private func restart(ends: [Partition: PartitionSurvey]) {
+    for (partition, failure) in recovery.failures.sorted(by: { $0.key < $1.key }) {
+      let index = Int(partition.value)
+      switch failure.code {
+      case .offsetReset where failure.offset < 0: slots[index].next = LogicalOffset.beginning
+      case .offsetReset:
+        guard let end = ends[partition] else { continue }  // failed while we asked: next round
+        restartOutOfRange(partition, at: failure.offset, end)
+      case .badMessage, .badCompression, .notImplemented: restartUnreadable(partition, at: failure.offset)
+      default: break  // a stray message: from the position
+      }
+      recovery.failures[partition] = nil
+      guard phase == .assigned else { return }  // the owner unsubscribed or closed while it was told
+    }
+    reassign()
+    if !recovery.failures.isEmpty { scheduleRecovery(after: Self.recoveryDelay) }
+  }
+
+  private func restartOutOfRange(_ partition: Partition, at offset: Int64, _ end: PartitionSurvey) {
+    let index = Int(partition.value)
+    if (end.low.value...end.high.value).contains(offset) {
+      slots[index].next = offset  // it is there after all: trimmed and refilled, or a leader that was behind
+      return
+    }
+    slots[index].next = end.low.value
+    slots[index].hasTaken = false
+    skip(OffsetGap(
+      partition: partition, start: Offset(offset), end: end.low,
+      cause: offset < end.low.value ? .belowLogStart : .beyondLogEnd))
+  }
+
+  private func restartUnreadable(_ partition: Partition, at offset: Int64) {
+    let index = Int(partition.value)
+    let start = max(slots[index].next ?? offset, 0)
+    if slots[index].unreadableAt != offset {
+      slots[index].unreadableAt = offset
+      slots[index].unreadableCount = 0
+    }
+    slots[index].unreadableCount += 1
+    guard slots[index].unreadableCount >= Self.unreadableAttemptsMax else {
+      slots[index].next = start
+      return
+    }
+    // librdkafka names the first offset of the batch; how many there are in it nobody can read.
+    let end = max(offset, start) + 1
+    slots[index].next = end
+    slots[index].hasTaken = false
+    skip(OffsetGap(partition: partition, start: Offset(start), end: Offset(end), cause: .unreadable))
+  }
+
+  private func skip(_ gap: OffsetGap) {
+    statistics.gaps += 1
+    delegate?.consumer(self, skipped: gap)
+  }
+
+  /// Assigns the same partitions again, each at its position.
+  ///
+  /// rd_kafka_assign replaces atomically: should the group be rebalancing at this moment, the revocation that is on its
+  /// way takes the new assignment like the old one. It stops each partition, which also ends its forwarding to our
+  /// queue; the forwarding is set again once the stop has been done. What comes in between stays in the partition's
+  /// own queue and is moved over then, in order.
+  private func reassign() {
+    statistics.recoveries += 1
+    let list = TopicPartitions(topic: topic, countMax: assignedPartitions.count)
+    for partition in assignedPartitions {
+      list.add(partition, offset: slots[Int(partition.value)].next ?? LogicalOffset.stored)
+      if slots[Int(partition.value)].next == LogicalOffset.beginning { slots[Int(partition.value)].next = nil }
+    }
+    report(rd_kafka_assign(handle.raw, list.raw), "rd_kafka_assign again")
+    waitForMainThread()
+    forwardPartitions()
+    messagesMayBeQueued = true
+    wake()
+  }
+}

@@ -1,0 +1,144 @@
+// Where the partitions of the topic stand: committed offset and both ends of the log, for lag, status and recovery.
+// librdkafka 2.0.2 can ask a broker only in blocking calls, so they are made on KafkaClerk's thread.
+internal import CRdkafka
+public import PipelineCore
+internal import Reactor
+
+/// Answers on their way from the clerk's thread to the reactor's.
+final class SurveyAnswers: Sendable {
+  struct Answer: Sendable {
+    let id: UInt64
+    let result: Result<[PartitionSurvey], KafkaError>
+  }
+
+  private let waiting = Lock<[Answer]>([])
+
+  func put(_ answer: Answer) { waiting.withLock { $0.append(answer) } }
+
+  func take() -> [Answer] {
+    waiting.withLock { answers in
+      let taken = answers
+      answers = []
+      return taken
+    }
+  }
+}
+
+extension Consumer {
+  /// Each of the up to four questions waits at most this long.
+  static let surveyQuestionTimeoutMs: Int32 = 2_000
+  /// Surveys waiting for their answer; a further one is answered `.queueFull` at once.
+  static let surveysInFlightMax = 4
+
+  /// Both ends of the log as far as they are known without asking: those of the last fetch. nil before the first one; the
+  /// end stands still while a partition is paused or nothing is taken.
+  /// - Thread: reactor. - Blocking: never.
+  public func watermarks(of partition: Partition) -> (low: Offset, high: Offset)? {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    let code = rd_kafka_get_watermark_offsets(handle.raw, topic, partition.value, &low, &high)
+    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, low >= 0, high >= 0 else { return nil }
+    return (Offset(low), Offset(high))
+  }
+
+  /// Asks the brokers, for all partitions of the topic, subscribed or not. Answered once, also at close (`.closing`).
+  /// - Thread: reactor. - Blocking: never.
+  public func survey(_ reply: @escaping (Result<[PartitionSurvey], KafkaError>) -> Void) {
+    reactor.assertCurrent()
+    survey(nil, reply)
+  }
+
+  func survey(_ partitions: [Partition]?, _ reply: @escaping (Result<[PartitionSurvey], KafkaError>) -> Void) {
+    guard phase != .closing, phase != .closed else {
+      return reply(.failure(KafkaError(.closing, call: "survey", topic: topic)))
+    }
+    commitCount += 1
+    let id = commitCount
+    let (handle, topic, answers, signal) = (handle, topic, surveys, signal)
+    let isAccepted =
+      surveyReplies.count < Self.surveysInFlightMax
+      && KafkaClerk.shared.run {
+        answers.put(SurveyAnswers.Answer(id: id, result: Survey(handle, topic).run(partitions)))
+        signal.wake()
+      }
+    guard isAccepted else { return reply(.failure(KafkaError(.queueFull, call: "survey", topic: topic))) }
+    surveyReplies[id] = reply
+  }
+
+  func answer(_ answer: SurveyAnswers.Answer) {
+    surveyReplies.removeValue(forKey: answer.id)?(answer.result)
+  }
+
+  func failSurveys() {
+    let replies = surveyReplies
+    surveyReplies = [:]
+    for (_, reply) in replies.sorted(by: { $0.key < $1.key }) {
+      reply(.failure(KafkaError(.closing, call: "survey", topic: topic)))
+    }
+  }
+}
+
+/// The blocking questions themselves.
+private struct Survey {
+  let handle: KafkaHandle
+  let topic: String
+
+  init(_ handle: KafkaHandle, _ topic: String) {
+    self.handle = handle
+    self.topic = topic
+  }
+
+  func run(_ wanted: [Partition]?) -> Result<[PartitionSurvey], KafkaError> {
+    do throws(KafkaError) {
+      let partitions = if let wanted { wanted } else { try partitionsOfTopic() }
+      guard !partitions.isEmpty else { return .success([]) }
+      let committed = try ask(partitions, "rd_kafka_committed", LogicalOffset.none, rd_kafka_committed)
+      // ListOffsets takes a time; these two stand for the log's ends (Kafka protocol, ListOffsets).
+      let low = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.beginning, rd_kafka_offsets_for_times)
+      let high = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.end, rd_kafka_offsets_for_times)
+      return .success(
+        partitions.map { partition in
+          let next = committed[partition] ?? LogicalOffset.none
+          return PartitionSurvey(
+            partition: partition, committed: next >= 0 ? Offset(next) : nil, low: Offset(low[partition] ?? 0),
+            high: Offset(high[partition] ?? 0))
+        })
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private typealias Question =
+    (OpaquePointer?, UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?, Int32) -> rd_kafka_resp_err_t
+
+  private func ask(
+    _ partitions: [Partition], _ call: String, _ offset: Int64, _ question: Question
+  ) throws(KafkaError) -> [Partition: Int64] {
+    let list = TopicPartitions(topic: topic, partitions, offset: offset)
+    let code = question(handle.raw, list.raw, Consumer.surveyQuestionTimeoutMs)
+    guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code, call: call, topic: topic) }
+    var offsets: [Partition: Int64] = [:]
+    for line in list.elements {
+      guard line.code.rawValue == 0 else { throw KafkaError(line.code, call: call, topic: topic, partition: line.partition) }
+      offsets[line.partition] = line.offset
+    }
+    return offsets
+  }
+
+  private func partitionsOfTopic() throws(KafkaError) -> [Partition] {
+    guard let local = rd_kafka_topic_new(handle.raw, topic, nil) else {
+      throw KafkaError(rd_kafka_last_error(), call: "rd_kafka_topic_new", topic: topic)
+    }
+    defer { rd_kafka_topic_destroy(local) }
+    var metadata: UnsafePointer<rd_kafka_metadata>?
+    let code = rd_kafka_metadata(handle.raw, 0, local, &metadata, Consumer.surveyQuestionTimeoutMs)
+    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else {
+      throw KafkaError(code, call: "rd_kafka_metadata", topic: topic)
+    }
+    defer { rd_kafka_metadata_destroy(metadata) }
+    guard metadata.pointee.topic_cnt == 1 else { return [] }
+    let found = metadata.pointee.topics[0]
+    guard found.err == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(found.err, call: "rd_kafka_metadata", topic: topic) }
+    return (0..<Int(found.partition_cnt)).map { Partition(found.partitions[$0].id) }.sorted()
+  }
+}

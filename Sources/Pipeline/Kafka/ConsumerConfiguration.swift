@@ -1,0 +1,64 @@
+// What a consumer is made from.
+internal import PipelineCore
+
+public struct ConsumerConfiguration: Sendable {
+  /// How a consumer comes to its partitions.
+  public enum Membership: Hashable, Sendable {
+    /// By a group whose members share the topic's partitions.
+    case group
+    /// All of them at once, for a process that is alone by construction (embedded mode): same events, same commits, no
+    /// joining (the mock takes 3 s for it). Two such consumers of one group would both get everything.
+    case standalone(partitions: Int)
+  }
+
+  public var properties: KafkaProperties
+  public var groupId: String
+  public var topic: String
+  public var clientId = "downbeat"
+  /// Static membership (`group.instance.id`); nil: dynamic. Only a real broker knows it.
+  public var instanceId: String?
+  public var membership = Membership.group
+  /// Bound of what librdkafka holds fetched and not yet taken, KiB. One fetch may exceed it by its own size. Its 2.0.2
+  /// stops fetching for up to a second when the bound is reached, so a bound below a second's work costs throughput.
+  public var queuedKiBMax = 65_536
+  /// The same bound in messages.
+  public var queuedMessagesMax = 100_000
+  /// Longest wait of a fetch for data. Kafka cuts it short when data comes, the embedded broker does not.
+  public var fetchWaitMs = 500
+  /// How often `ConsumerDelegate.consumer(_:statistics:)` is called; zero: never. Each is about 1 KB a partition.
+  public var statisticsInterval = Duration.zero
+
+  public init(properties: KafkaProperties, groupId: String, topic: String) {
+    self.properties = properties
+    self.groupId = groupId
+    self.topic = topic
+  }
+
+  func conf() throws(KafkaPropertyError) -> KafkaConf {
+    let defaults: [(String, String)] = [
+      ("session.timeout.ms", "10000"),
+      ("heartbeat.interval.ms", "3000"),
+      ("check.crcs", "true"),
+      // As Backbeat: a topic that does not exist yet is made by its first user.
+      ("allow.auto.create.topics", "true"),
+      // Partitions added to the topic are found within this.
+      ("topic.metadata.refresh.interval.ms", "30000"),
+      ("queued.max.messages.kbytes", String(queuedKiBMax)),
+      ("queued.min.messages", String(queuedMessagesMax)),
+      ("fetch.wait.max.ms", String(fetchWaitMs)),
+      ("statistics.interval.ms", String(statisticsInterval.components.seconds * 1_000)),
+    ]
+    var forced: [(String, String)] = [
+      ("group.id", groupId),
+      ("enable.auto.commit", "false"),
+      ("enable.auto.offset.store", "false"),
+      // An offset that is not there is ours to decide on, never skipped or repeated silently (Consumer+Recovery).
+      ("auto.offset.reset", "error"),
+      // Eager: 2.0.2 loses assignments when it commits during a cooperative rebalance.
+      ("partition.assignment.strategy", "range,roundrobin"),
+      ("enable.partition.eof", "false"),
+    ]
+    if let instanceId { forced.append(("group.instance.id", instanceId)) }
+    return try properties.conf(clientId: clientId, defaults: defaults, forced: forced)
+  }
+}

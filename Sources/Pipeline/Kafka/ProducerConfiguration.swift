@@ -1,0 +1,66 @@
+// What a producer is made from, and what its owner is told.
+public import PipelineCore
+
+public struct ProducerConfiguration: Sendable {
+  public var properties: KafkaProperties
+  public var clientId = "downbeat"
+  /// Messages accepted and not yet acknowledged; a further one is refused with `.queueFull`.
+  public var countMax = 100_000
+  /// The same bound in bytes, KiB.
+  public var queuedKiBMax = 65_536
+  /// How long a message waits for others to travel with, milliseconds.
+  public var lingerMs = 1
+  /// After this long a message that no broker took is reported as failed, milliseconds.
+  public var messageTimeoutMs = 60_000
+
+  public init(properties: KafkaProperties) { self.properties = properties }
+
+  func conf() throws(KafkaPropertyError) -> KafkaConf {
+    let defaults: [(String, String)] = [
+      ("acks", "all"),
+      ("linger.ms", String(lingerMs)),
+      ("message.timeout.ms", String(messageTimeoutMs)),
+      // Backbeat's maxRequestSize.
+      ("message.max.bytes", "5000020"),
+      // One request at a time keeps the order of a partition through retries. Not by idempotence: 2.0.2 can end an
+      // idempotent producer for good after an error that may have stored the batch; our readers bear a repeat.
+      ("max.in.flight.requests.per.connection", "1"),
+      ("enable.idempotence", "false"),
+    ]
+    let forced: [(String, String)] = [
+      ("queue.buffering.max.messages", String(countMax)),
+      ("queue.buffering.max.kbytes", String(queuedKiBMax)),
+    ]
+    return try properties.conf(clientId: clientId, defaults: defaults, forced: forced)
+  }
+}
+
+/// What became of one message.
+public struct Delivery: Sendable {
+  /// As given to `Producer.produce`.
+  public let token: UInt64
+  public let partition: Partition
+  /// Where the broker put it; meaningless with an error.
+  public let offset: Offset
+  /// nil: on the broker's disk as `acks` asks. Otherwise it may be there or not.
+  public let error: KafkaError?
+}
+
+/// Called on the reactor's thread from inside the producer's turn; may call the producer back.
+public protocol ProducerDelegate: AnyObject {
+  /// Once for each accepted message.
+  func producer(_ producer: Producer, delivered delivery: Delivery)
+  /// After a `.queueFull`: half of the bound is free again.
+  func producerHasRoom(_ producer: Producer)
+  /// Something worth a log line and perhaps a metric. Only `isFatal` needs an answer: close and make a new producer.
+  func producer(_ producer: Producer, failed error: KafkaError)
+  /// A line of librdkafka's own log.
+  func producer(_ producer: Producer, logged line: KafkaLogLine)
+  /// After `Producer.close()`: every accepted message has been reported, no call follows.
+  func producerDidClose(_ producer: Producer)
+}
+
+extension ProducerDelegate {
+  public func producerHasRoom(_ producer: Producer) {}
+  public func producer(_ producer: Producer, logged line: KafkaLogLine) {}
+}
