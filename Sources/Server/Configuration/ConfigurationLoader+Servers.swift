@@ -15,8 +15,8 @@ extension ConfigurationLoader {
   static let redisPort = 6379
   static let sentinelPort = 26_379
 
-  func kafka(_ section: Section) -> KafkaSettings {
-    var result = KafkaSettings()
+  func kafka(_ section: Section) -> Configuration.Kafka {
+    var result = Configuration.Kafka()
     result.hosts = section.hostPorts("hosts", defaultPort: Self.kafkaPort) ?? []
     if result.hosts.isEmpty && !section.has("hosts") && !purpose.embedded && !purpose.roles.isEmpty {
       section.missing("hosts", "unless the daemon runs embedded")
@@ -52,7 +52,7 @@ extension ConfigurationLoader {
     return result
   }
 
-  func zookeeper(_ section: Section) -> ZooKeeperSettings? {
+  func zookeeper(_ section: Section) -> Configuration.ZooKeeper? {
     defer { section.finish() }
     let autoCreate = section.bool("autoCreateNamespace", default: false)
     let auth = section.section("auth")
@@ -81,7 +81,7 @@ extension ConfigurationLoader {
         return nil
       }
     }
-    return ZooKeeperSettings(hosts: hosts, chroot: chroot, autoCreateNamespace: autoCreate, digestCredential: credential)
+    return Configuration.ZooKeeper(hosts: hosts, chroot: chroot, autoCreateNamespace: autoCreate, digestCredential: credential)
   }
 
   private func digestCredential(_ auth: Section) -> Secret? {
@@ -96,7 +96,7 @@ extension ConfigurationLoader {
     return credential
   }
 
-  func redis(_ section: Section) -> RedisSettings? {
+  func redis(_ section: Section) -> Configuration.Redis? {
     defer { section.finish() }
     let password = section.secret("password")
     let name = section.string("name", default: "backbeat")
@@ -109,7 +109,7 @@ extension ConfigurationLoader {
     if hasSentinels {
       let sentinels = sentinels(section)
       if sentinels.isEmpty { return nil }
-      return RedisSettings(endpoint: .sentinels(sentinels, name: name, password: sentinelPassword), password: password)
+      return Configuration.Redis(endpoint: .sentinels(sentinels, name: name, password: sentinelPassword), password: password)
     }
     guard section.has("host") || section.has("port") else {
       if !purpose.embedded && !purpose.roles.isEmpty {
@@ -117,7 +117,7 @@ extension ConfigurationLoader {
       }
       return nil
     }
-    return section.hostAndPort(defaultPort: Self.redisPort).map { RedisSettings(endpoint: .host($0), password: password) }
+    return section.hostAndPort(defaultPort: Self.redisPort).map { Configuration.Redis(endpoint: .host($0), password: password) }
   }
 
   /// Backbeat takes `"h:p,h:p"` and `[{host, port}]`.

@@ -85,8 +85,8 @@ struct ConfigurationLoader {
     return id
   }
 
-  private func server(_ section: Section) -> ServerSettings {
-    var result = ServerSettings()
+  private func server(_ section: Section) -> Configuration.Server {
+    var result = Configuration.Server()
     if let text = section.string("bindAddress"), text != "localhost" {
       if let address = IPAddress(text) {
         result.bindAddress = address
@@ -129,8 +129,8 @@ struct ConfigurationLoader {
     return id
   }
 
-  private func ingestion(_ section: Section, prefix: String) -> IngestionSettings {
-    var result = IngestionSettings()
+  private func ingestion(_ section: Section, prefix: String) -> Configuration.Ingestion {
+    var result = Configuration.Ingestion()
     result.topic = section.topic("topic", default: result.topic, prefix: prefix)
     for item in section.sections("sources") {
       let isDisabled = item.bool("disabled", default: false)

@@ -35,99 +35,101 @@ struct Capabilities: Equatable, Sendable {
     externalServers: true)
 }
 
-/// One entry of `destination.bootstrapList`.
-struct LocationSettings: Equatable, Sendable {
-  enum Service: Equatable, Sendable {
-    case served(LocationTarget)
-    /// `disabled: true`: listed, but neither consumed nor committed.
-    case disabled
-  }
-  var site: String
-  var type: LocationType
-  var isDefault = false
-  var service: Service
+extension Configuration {
+  /// One entry of `destination.bootstrapList`.
+  struct Location: Equatable, Sendable {
+    enum Service: Equatable, Sendable {
+      case served(Target)
+      /// `disabled: true`: listed, but neither consumed nor committed.
+      case disabled
+    }
+    var site: String
+    var type: LocationType
+    var isDefault = false
+    var service: Service
 
-  var isDisabled: Bool { service == .disabled }
+    var isDisabled: Bool { service == .disabled }
 
-  /// Nil when disabled.
-  var target: LocationTarget? {
-    switch service {
-    case .served(let target): target
-    case .disabled: nil
+    /// Nil when disabled.
+    var target: Target? {
+      switch service {
+      case .served(let target): target
+      case .disabled: nil
+      }
     }
   }
-}
 
-/// Where a location's objects go.
-enum LocationTarget: Equatable, Sendable {
-  case file(FileTarget)
-  case s3(S3Target)
-  /// Completes at once and reports no status: for measuring the pipeline alone.
-  case noop
-  case cloudserver(CloudServerTarget)
-  /// aws_s3, azure, gcp: the source CloudServer writes for us.
-  case throughSource
+  /// Where a location's objects go.
+  enum Target: Equatable, Sendable {
+    case file(FileTarget)
+    case s3(S3Target)
+    /// Completes at once and reports no status: for measuring the pipeline alone.
+    case noop
+    case cloudserver(CloudServerTarget)
+    /// aws_s3, azure, gcp: the source CloudServer writes for us.
+    case throughSource
 
-  struct FileTarget: Equatable, Sendable {
-    /// Absolute.
-    var path: String
-    /// False: `<path>/<bucket>/<key>`; true: `<path>/<key>`.
-    var bucketMatch = false
+    struct FileTarget: Equatable, Sendable {
+      /// Absolute.
+      var path: String
+      /// False: `<path>/<bucket>/<key>`; true: `<path>/<key>`.
+      var bucketMatch = false
+    }
+
+    struct S3Target: Equatable, Sendable {
+      var endpoint: S3Endpoint
+      var bucket: String
+      var bucketMatch = false
+    }
+
+    struct CloudServerTarget: Equatable, Sendable {
+      var servers: [HostPort]
+      var usesTLS = false
+      var echo = false
+    }
   }
 
-  struct S3Target: Equatable, Sendable {
-    var endpoint: S3Endpoint
-    var bucket: String
-    var bucketMatch = false
+  /// How to reach an S3 service.
+  struct S3Endpoint: Equatable, Sendable {
+    /// `http://…` or `https://…`, without a trailing slash.
+    var url: String
+    var region = "us-east-1"
+    var pathStyle = true
+    var credentials: S3Credentials
+    var caFile: String?
   }
 
-  struct CloudServerTarget: Equatable, Sendable {
-    var servers: [HostPort]
-    var usesTLS = false
-    var echo = false
-  }
-}
-
-/// How to reach an S3 service.
-struct S3Endpoint: Equatable, Sendable {
-  /// `http://…` or `https://…`, without a trailing slash.
-  var url: String
-  var region = "us-east-1"
-  var pathStyle = true
-  var credentials: S3Credentials
-  var caFile: String?
-}
-
-struct S3Credentials: Equatable, Sendable {
-  var accessKey: String
-  var secretKey: Secret
-  var sessionToken: Secret?
-}
-
-/// `extensions.replication.source`.
-enum SourceSettings: Equatable, Sendable {
-  /// Object `<bucket>/<key>` is the regular file `<path>/<bucket>/<key>`; the path is absolute.
-  case file(path: String)
-  case s3(S3Endpoint)
-  case cloudserver(CloudServerSource)
-
-  struct CloudServerSource: Equatable, Sendable {
-    var server: HostPort
-    var usesTLS = false
-    var auth: Auth
+  struct S3Credentials: Equatable, Sendable {
+    var accessKey: String
+    var secretKey: Secret
+    var sessionToken: Secret?
   }
 
-  enum Auth: Equatable, Sendable {
-    case account(String)
-    case service(String)
-    case role(vault: HostPort)
-  }
+  /// `extensions.replication.source`.
+  enum Source: Equatable, Sendable {
+    /// Object `<bucket>/<key>` is the regular file `<path>/<bucket>/<key>`; the path is absolute.
+    case file(path: String)
+    case s3(S3Endpoint)
+    case cloudserver(CloudServerSource)
 
-  var type: SourceType {
-    switch self {
-    case .file: .file
-    case .s3: .s3
-    case .cloudserver: .cloudserver
+    struct CloudServerSource: Equatable, Sendable {
+      var server: HostPort
+      var usesTLS = false
+      var auth: Auth
+    }
+
+    enum Auth: Equatable, Sendable {
+      case account(String)
+      case service(String)
+      case role(vault: HostPort)
+    }
+
+    var type: SourceType {
+      switch self {
+      case .file: .file
+      case .s3: .s3
+      case .cloudserver: .cloudserver
+      }
     }
   }
 }

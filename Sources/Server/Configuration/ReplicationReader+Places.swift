@@ -4,7 +4,7 @@ extension ReplicationReader {
   // MARK: Bootstrap list
 
   /// A location and the section it was read from, for remarks that need more than one location to be seen.
-  typealias Entry = (location: LocationSettings, item: Section)
+  typealias Entry = (location: Configuration.Location, item: Section)
 
   func locations(_ destination: Section) -> [Entry] {
     var result: [Entry] = []
@@ -26,7 +26,7 @@ extension ReplicationReader {
     return result
   }
 
-  private func location(_ item: Section) -> LocationSettings? {
+  private func location(_ item: Section) -> Configuration.Location? {
     let isDisabled = item.bool("disabled", default: false)
     let isDefault = item.bool("default", default: false)
     let site = item.string("site")
@@ -34,7 +34,7 @@ extension ReplicationReader {
     if let site, let problem = NodeName.locationProblem(site) { item.error("site", problem) }
     guard let type = locationType(item), let site else { return nil }
     if isDisabled {
-      return LocationSettings(site: site, type: type, isDefault: isDefault, service: .disabled)
+      return Configuration.Location(site: site, type: type, isDefault: isDefault, service: .disabled)
     }
     guard purpose.capabilities.locationTypes.contains(type) else {
       item.error(
@@ -44,7 +44,7 @@ extension ReplicationReader {
     }
     defer { item.finish() }
     return target(item, type: type).map {
-      LocationSettings(site: site, type: type, isDefault: isDefault, service: .served($0))
+      Configuration.Location(site: site, type: type, isDefault: isDefault, service: .served($0))
     }
   }
 
@@ -55,7 +55,7 @@ extension ReplicationReader {
     return nil
   }
 
-  private func target(_ item: Section, type: LocationType) -> LocationTarget? {
+  private func target(_ item: Section, type: LocationType) -> Configuration.Target? {
     switch type {
     case .file: return fileTarget(item)
     case .s3: return s3Target(item)
@@ -65,7 +65,7 @@ extension ReplicationReader {
     }
   }
 
-  private func fileTarget(_ item: Section) -> LocationTarget? {
+  private func fileTarget(_ item: Section) -> Configuration.Target? {
     let bucketMatch = item.bool("bucketMatch", default: false)
     guard let path = item.absolutePath("path") else {
       if !item.has("path") { item.missing("path", "by a location of type file") }
@@ -74,7 +74,7 @@ extension ReplicationReader {
     return .file(.init(path: path, bucketMatch: bucketMatch))
   }
 
-  private func s3Target(_ item: Section) -> LocationTarget? {
+  private func s3Target(_ item: Section) -> Configuration.Target? {
     let bucketMatch = item.bool("bucketMatch", default: false)
     let endpoint = s3Endpoint(item)
     let bucket = item.string("bucket")
@@ -83,7 +83,7 @@ extension ReplicationReader {
     return .s3(.init(endpoint: endpoint, bucket: bucket, bucketMatch: bucketMatch))
   }
 
-  private func cloudServerTarget(_ item: Section) -> LocationTarget? {
+  private func cloudServerTarget(_ item: Section) -> Configuration.Target? {
     let servers = item.items("servers", wanted: "a host and port") { HostPort($0, defaultPort: 80) }
     let echo = item.bool("echo", default: false)
     if servers.isEmpty { item.missing("servers", "by a location of type cloudserver") }
@@ -97,7 +97,7 @@ extension ReplicationReader {
 
   // MARK: S3
 
-  func s3Endpoint(_ section: Section) -> S3Endpoint? {
+  func s3Endpoint(_ section: Section) -> Configuration.S3Endpoint? {
     let region = section.string("region", default: "us-east-1")
     let pathStyle = section.bool("pathStyle", default: true)
     let caFile = section.string("caFile").map(context.resolve)
@@ -112,11 +112,13 @@ extension ReplicationReader {
       section.error("endpoint", "must be http://host[:port] or https://host[:port], not “\(url)”")
       return nil
     }
-    return credentials.map { S3Endpoint(url: url, region: region, pathStyle: pathStyle, credentials: $0, caFile: caFile) }
+    return credentials.map {
+      Configuration.S3Endpoint(url: url, region: region, pathStyle: pathStyle, credentials: $0, caFile: caFile)
+    }
   }
 
   /// `credentials: {accessKey, secretKey, sessionToken}` in the section, or the same fields in the file `credentialsFile`.
-  private func s3Credentials(_ section: Section) -> S3Credentials? {
+  private func s3Credentials(_ section: Section) -> Configuration.S3Credentials? {
     guard section.has("credentialsFile") else {
       guard section.has("credentials") else {
         section.missing("credentials", "(or credentialsFile) by type s3")
@@ -132,7 +134,7 @@ extension ReplicationReader {
     return s3Credentials(fields: Section(root: root, context: file))
   }
 
-  private func s3Credentials(fields: Section) -> S3Credentials? {
+  private func s3Credentials(fields: Section) -> Configuration.S3Credentials? {
     let accessKey = fields.secret("accessKey")
     let secretKey = fields.secret("secretKey")
     let sessionToken = fields.secret("sessionToken")
@@ -141,13 +143,13 @@ extension ReplicationReader {
     }
     fields.finish()
     guard let accessKey, let secretKey else { return nil }
-    return S3Credentials(accessKey: accessKey.reveal(), secretKey: secretKey, sessionToken: sessionToken)
+    return Configuration.S3Credentials(accessKey: accessKey.reveal(), secretKey: secretKey, sessionToken: sessionToken)
   }
 
   // MARK: Source
 
   /// `type` absent means Backbeat's only kind: a CloudServer.
-  func source(_ section: Section, isNeeded: Bool) -> SourceSettings? {
+  func source(_ section: Section, isNeeded: Bool) -> Configuration.Source? {
     guard section.isPresent else {
       if isNeeded { section.missing("", "by the locations of the bootstrap list") }
       return nil
@@ -162,12 +164,12 @@ extension ReplicationReader {
     defer { section.finish() }
     switch type {
     case .file: return fileSource(section)
-    case .s3: return s3Endpoint(section).map(SourceSettings.s3)
+    case .s3: return s3Endpoint(section).map(Configuration.Source.s3)
     case .cloudserver: return cloudServerSource(section)
     }
   }
 
-  private func fileSource(_ section: Section) -> SourceSettings? {
+  private func fileSource(_ section: Section) -> Configuration.Source? {
     guard let path = section.absolutePath("path") else {
       if !section.has("path") { section.missing("path", "by a source of type file") }
       return nil
@@ -175,7 +177,7 @@ extension ReplicationReader {
     return .file(path: path)
   }
 
-  private func cloudServerSource(_ section: Section) -> SourceSettings? {
+  private func cloudServerSource(_ section: Section) -> Configuration.Source? {
     let s3 = section.section("s3")
     if !s3.isPresent { section.missing("s3", "by a source of type cloudserver") }
     let server = s3.hostAndPort()
@@ -186,7 +188,7 @@ extension ReplicationReader {
     return .cloudserver(.init(server: server, usesTLS: tls, auth: auth))
   }
 
-  private func sourceAuth(_ auth: Section) -> SourceSettings.Auth? {
+  private func sourceAuth(_ auth: Section) -> Configuration.Source.Auth? {
     enum Kind: String, CaseIterable { case account, service, role }
     defer { auth.finish(unused: ["account", "vault"]) }
     guard let kind = auth.choice("type", Kind.self) else {
@@ -212,7 +214,7 @@ extension ReplicationReader {
   // MARK: Overlaps
 
   /// A tree replicated into itself never ends, and two locations in one directory overwrite each other.
-  func checkOverlaps(source: SourceSettings?, _ entries: [Entry]) {
+  func checkOverlaps(source: Configuration.Source?, _ entries: [Entry]) {
     var taken: [(path: String, owner: String)] = []
     if case .file(let path) = source { taken.append((path, "the source")) }
     for (location, item) in entries {

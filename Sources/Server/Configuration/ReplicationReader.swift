@@ -8,8 +8,8 @@ struct ReplicationReader {
   let purpose: ConfigurationPurpose
   let topicPrefix: String
 
-  func read(_ section: Section) -> ReplicationSettings {
-    var result = ReplicationSettings()
+  func read(_ section: Section) -> Configuration.Replication {
+    var result = Configuration.Replication()
     let destination = section.section("destination")
     let entries = locations(destination)
     result.locations = entries.map(\.location)
@@ -32,14 +32,14 @@ struct ReplicationReader {
     return result
   }
 
-  private func needsSource(_ locations: [LocationSettings]) -> Bool {
+  private func needsSource(_ locations: [Configuration.Location]) -> Bool {
     let isReader = !purpose.roles.isDisjoint(with: [.queueProcessor, .populator])
     return isReader && locations.contains { !$0.isDisabled && $0.type != .noop }
   }
 
   // MARK: Topics and lists
 
-  private func replayTopics(_ section: Section) -> [ReplicationSettings.ReplayTopic] {
+  private func replayTopics(_ section: Section) -> [Configuration.Replication.ReplayTopic] {
     section.sections("replayTopics").compactMap { item in
       defer { item.finish() }
       if !item.has("topicName") { item.missing("topicName") }
@@ -59,14 +59,14 @@ struct ReplicationReader {
 
   // MARK: Processors
 
-  private func queueProcessor(_ section: Section) -> QueueProcessorSettings {
-    var result = QueueProcessorSettings()
+  private func queueProcessor(_ section: Section) -> Configuration.QueueProcessor {
+    var result = Configuration.QueueProcessor()
     result.groupID = section.string("groupId", default: result.groupID)
     result.concurrency = section.int("concurrency", in: 1...10_000, default: result.concurrency)
     result.waitingMax = section.int("waitingMax", in: 0...100_000, default: result.concurrency)
     result.waitingPerKeyMax = section.int("waitingPerKeyMax", in: 1...100_000, default: max(1, result.waitingMax))
     result.workerThreads = section.int("workerThreads", in: 1...256, default: result.workerThreads)
-    result.pauseMode = section.choice("pauseMode", QueueProcessorSettings.PauseMode.self) ?? result.pauseMode
+    result.pauseMode = section.choice("pauseMode", Configuration.QueueProcessor.PauseMode.self) ?? result.pauseMode
     result.mpuPartsConcurrency = section.int("mpuPartsConcurrency", in: 1...1000, default: result.mpuPartsConcurrency)
     result.minMPUSizeMB = section.int("minMPUSizeMB", in: 1...5120, default: result.minMPUSizeMB)
     result.retry = retryTable(section.section("retry"))
@@ -75,19 +75,19 @@ struct ReplicationReader {
     return result
   }
 
-  private func statusProcessor(_ section: Section) -> StatusProcessorSettings {
-    var result = StatusProcessorSettings()
+  private func statusProcessor(_ section: Section) -> Configuration.StatusProcessor {
+    var result = Configuration.StatusProcessor()
     result.groupID = section.string("groupId", default: result.groupID)
     result.concurrency = section.int("concurrency", in: 1...10_000, default: result.concurrency)
     // Backbeat has one policy here, not one by type.
-    result.retry.scality = retrySettings(section.section("retry"), default: RetrySettings())
+    result.retry.scality = retrySettings(section.section("retry"), default: Configuration.Retry())
     result.probe = section.probeServer()
     section.finish(unused: ["circuitBreaker"])
     return result
   }
 
-  private func retryTable(_ section: Section) -> RetryTable {
-    var result = RetryTable()
+  private func retryTable(_ section: Section) -> Configuration.RetryTable {
+    var result = Configuration.RetryTable()
     result.awsS3 = retrySettings(section.section("aws_s3"), default: result.awsS3)
     result.azure = retrySettings(section.section("azure"), default: result.azure)
     result.gcp = retrySettings(section.section("gcp"), default: result.gcp)
@@ -96,10 +96,10 @@ struct ReplicationReader {
     return result
   }
 
-  private func retrySettings(_ section: Section, default standard: RetrySettings) -> RetrySettings {
+  private func retrySettings(_ section: Section, default standard: Configuration.Retry) -> Configuration.Retry {
     guard section.isPresent else { return standard }
     // A section that is there has the validator's defaults, not those of the shipped cloud sections.
-    var result = RetrySettings()
+    var result = Configuration.Retry()
     result.maxRetries = section.int("maxRetries", in: 0...1_000_000, default: result.maxRetries)
     result.timeoutS = section.int("timeoutS", in: 0...604_800, default: result.timeoutS)
     let backoff = section.section("backoff")

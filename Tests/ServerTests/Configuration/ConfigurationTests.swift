@@ -80,7 +80,7 @@ import Testing
     #expect(configuration.redis?.password == nil, "an empty password is none")
     #expect(configuration.replication.locations.map(\.site) == ["zenko", "us-east-2"])
     #expect(configuration.replication.replayTopics == [.init(name: "backbeat-replication-replay-0", retries: 5)])
-    #expect(configuration.replication.queueProcessor.retry == RetryTable())
+    #expect(configuration.replication.queueProcessor.retry == Configuration.RetryTable())
     #expect(configuration.replication.queueProcessor.probe == HostPort(host: "localhost", port: 4043))
     guard case .cloudserver(let source) = configuration.replication.source else {
       Issue.record("the source is not a CloudServer")
@@ -146,10 +146,10 @@ import Testing
     let text =
       "extensions: { replication: { queueProcessor: { retry: { aws_s3: { maxRetries: 2, backoff: { min: 5, max: 10 } } } } } }"
     let retry = try #require(load(text).configuration).replication.queueProcessor.retry
-    #expect(retry.settings(for: .s3) == RetrySettings(maxRetries: 2, backoffMinMs: 5, backoffMaxMs: 10))
+    #expect(retry.settings(for: .s3) == Configuration.Retry(maxRetries: 2, backoffMinMs: 5, backoffMaxMs: 10))
     #expect(retry.settings(for: .awsS3) == retry.settings(for: .s3))
     #expect(retry.settings(for: .azure) == .cloud)
-    #expect(retry.settings(for: .file) == RetrySettings())
+    #expect(retry.settings(for: .file) == Configuration.Retry())
   }
 
   @Test func lifecycleLocationsAreTheKeysOfTheNeighbouringFile() throws {
