@@ -31,17 +31,20 @@ struct DirtyPaths {
     var first: Instant
     var last: Instant
     mutating func touch(_ now: Instant) { last = max(last, now) }
-    var due: Instant { min(last + DirtyPaths.settle, first + DirtyPaths.settleMax) }
   }
 
   private let pathsMax: Int
+  private let settle: Duration
   private var resting: [Item: Rest] = [:]
   /// Rested, oldest last; taken from the end.
   private var ready: [Item] = []
   /// Not later than the earliest `due` of what rests.
   private var wake: Instant?
 
-  init(pathsMax: Int = DirtyPaths.pathsMax) { self.pathsMax = pathsMax }
+  init(pathsMax: Int = DirtyPaths.pathsMax, settle: Duration = DirtyPaths.settle) {
+    self.pathsMax = pathsMax
+    self.settle = settle
+  }
 
   var count: Int { resting.count + ready.count }
   var isEmpty: Bool { count == 0 }
@@ -53,7 +56,7 @@ struct DirtyPaths {
       guard count < pathsMax else { return false }
       resting[item] = Rest(first: now, last: now)
     }
-    let due = now + Self.settle
+    let due = now + settle
     wake = wake.map { min($0, due) } ?? due
     return true
   }
@@ -67,13 +70,14 @@ struct DirtyPaths {
   /// When to ask again; nil if nothing rests. Never later than the truth, perhaps earlier.
   var nextDue: Instant? { ready.isEmpty ? wake : Instant(ns: 0) }
 
-  mutating func removeAll() { self = DirtyPaths(pathsMax: pathsMax) }
+  mutating func removeAll() { self = DirtyPaths(pathsMax: pathsMax, settle: settle) }
 
   private mutating func gather(now: Instant) {
     guard let soonest = wake, soonest <= now else { return }
     wake = nil
     for (item, rest) in resting {
-      if rest.due <= now { ready.append(item) } else { wake = wake.map { min($0, rest.due) } ?? rest.due }
+      let due = min(rest.last + settle, rest.first + max(settle, Self.settleMax))
+      if due <= now { ready.append(item) } else { wake = wake.map { min($0, due) } ?? due }
     }
     for item in ready { resting[item] = nil }
     dropCovered()
