@@ -1,6 +1,9 @@
 // `downbeat broker`: the embedded broker alone, for trying things out against it.
 
 internal import ArgumentParser
+internal import Glibc
+internal import Pipeline
+internal import Reactor
 
 struct Broker: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -23,5 +26,24 @@ struct Broker: ParsableCommand {
     }
   }
 
-  func options() -> BrokerOptions { BrokerOptions(topics: topic, partitions: partitions) }
+  func run() throws {
+    SignalSource.block()
+    let broker: EmbeddedBroker
+    do {
+      broker = try EmbeddedBroker(topics: topic.map { EmbeddedBroker.Topic($0, partitions: partitions) })
+    } catch {
+      throw CommandFailure.running("the broker cannot be started: \(error)")
+    }
+    do {
+      let reactor = try Reactor(name: "broker")
+      let signals = try SignalSource(reactor: reactor) { reactor, signal in
+        if signal == .interrupt || signal == .terminate { reactor.stop() }
+      }
+      print(broker.bootstrapServers)
+      fflush(nil)  // the reader may be a program that waits for this line
+      withExtendedLifetime((broker, signals)) { reactor.run() }
+    } catch {
+      throw CommandFailure.running("the broker cannot be started: \(error)")
+    }
+  }
 }

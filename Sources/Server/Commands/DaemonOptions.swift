@@ -46,10 +46,3 @@ struct QuickstartOptions: Equatable, Sendable {
   /// Deletes follow too.
   var delete: Bool
 }
-
-/// `downbeat broker`.
-struct BrokerOptions: Equatable, Sendable {
-  var topics: [String]
-  /// Of each topic.
-  var partitions: Int
-}

@@ -55,8 +55,8 @@ extension Configuration {
     /// Rack id for fetching from the nearest replica.
     var site: String?
     var staticMembership = false
-    /// librdkafka properties passed on as they are; `Secret` because some are, none needs printing.
-    var properties: [String: Secret] = ["session.timeout.ms": Secret("10000"), "heartbeat.interval.ms": Secret("3000")]
+    /// librdkafka properties over the pipeline's own defaults; `Secret` because some are, none needs printing.
+    var properties: [String: Secret] = [:]
     var maxRequestSizeBytes = 5_000_020
     var maxPollIntervalMs = 300_000
     var backlogMetricsPath = "/backbeat/run/kafka-backlog-metrics"

@@ -3,12 +3,9 @@
 // Embedded mode needs none of them; then a section that is there is still checked, so that a mistake does not wait for the
 // day the mode changes.
 
+internal import Pipeline
+
 extension ConfigurationLoader {
-  /// librdkafka properties the promises about offsets and rebalances rest on.
-  static let reservedKafkaProperties: Set<String> = [
-    "group.id", "group.instance.id", "enable.auto.offset.store", "enable.auto.commit", "auto.offset.reset",
-    "partition.assignment.strategy", "plugin.library.paths",
-  ]
   /// Kafka's own port, for hosts without one.
   static let kafkaPort = 9092
   static let zookeeperPort = 2181
@@ -29,7 +26,7 @@ extension ConfigurationLoader {
     result.backlogMetricsPath = backlog.string("zkPath", default: result.backlogMetricsPath)
     result.backlogMetricsIntervalS = backlog.int("intervalS", in: 1...86_400, default: result.backlogMetricsIntervalS)
     backlog.finish()
-    result.properties.merge(kafkaProperties(section.section("properties"))) { _, given in given }
+    result.properties = kafkaProperties(section.section("properties"))
     result.topicPrefix = context.environment["KAFKA_TOPIC_PREFIX"] ?? ""
     section.finish(unused: ["compressionType", "requiredAcks"])
     return result
@@ -41,15 +38,31 @@ extension ConfigurationLoader {
       // `sasl.passwordFile` and `sasl.passwordEnv` give `sasl.password`; librdkafka has no property of that ending.
       let base = ["File", "Env"].first { name.hasSuffix($0) && name.count > $0.count }.map { String(name.dropLast($0.count)) }
       let property = base ?? name
-      if Self.reservedKafkaProperties.contains(property) {
+      if KafkaProperties.reservedKeys.contains(property) {
         section.error(name, "is decided by Downbeat and cannot be set")
       } else if let value = section.secret(property) {
+        if let problem = Self.problem(property, value) { section.error(name, problem) }
         result[property] = value
       } else if !section.has(name) {
         section.error(name, "must have a value")
       }
     }
     return result
+  }
+
+  /// Why librdkafka refuses a property, found by trying it on a configuration object; nil when it takes it.
+  private static func problem(_ name: String, _ value: Secret) -> String? {
+    do {
+      _ = try KafkaProperties(bootstrapServers: "localhost", user: [name: value.reveal()])
+      return nil
+    } catch {
+      switch error {
+      case .reserved: return "is decided by Downbeat and cannot be set"
+      case .unknown: return "is no property of librdkafka \(KafkaProperties.libraryVersion)"
+      // librdkafka quotes the value in its reason.
+      case .invalid(_, let reason): return KafkaProperties.isSecret(name) ? "has a value that librdkafka refuses" : reason
+      }
+    }
   }
 
   func zookeeper(_ section: Section) -> Configuration.ZooKeeper? {

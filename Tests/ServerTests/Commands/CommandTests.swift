@@ -1,5 +1,6 @@
 // The command line as an operator meets it: the real binary, its exit code, what it prints.
 
+import Glibc
 import TestSupport
 import Testing
 
@@ -187,6 +188,23 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     let result = try control(["status"], ["SSH-2.0-OpenSSH\r\n\r\n"])
     #expect(result.code == 1)
     #expect(result.output.contains("gave an answer that cannot be read: this is not HTTP"))
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM])
+  func theBrokerPrintsItsAddressServesAndEndsOnASignal(signal: Int32) throws {
+    let directory = TemporaryDirectory()
+    let child = try ChildProcess(
+      try downbeatBinary(), ["broker", "--topic", "t", "--partitions", "2"], outputPath: directory.path + "/out")
+    #expect(eventually { child.output.hasSuffix("\n") })
+    let address = try #require(HostPort(child.output.split(separator: "\n").joined(), defaultPort: 0))
+    #expect(address.host == "127.0.0.1")
+    let socket = try BlockingSocket(
+      host: address.host, port: address.port, connectTimeout: .seconds(5), total: .seconds(10))
+    // ApiVersions v0, correlation id 7, no client id: any broker answers it.
+    try socket.send([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xFF, 0xFF])
+    #expect(Array(try socket.receive()[4..<8]) == [0, 0, 0, 7])
+    child.signal(signal)
+    #expect(child.wait() == .exited(0))
   }
 
   @Test func checkConfigPrintsRemarksAndExitsByThem() throws {

@@ -1,5 +1,6 @@
 // Every message of the configuration reader, word for word and with its place.
 
+import Pipeline
 import Testing
 
 @testable import Server
@@ -105,6 +106,14 @@ private let list = "extensions.replication.destination.bootstrapList"
         "config.yaml:1:34: error: kafka.properties.group.id: is decided by Downbeat and cannot be set",
         "config.yaml:1:59: error: kafka.properties.plugin.library.paths: is decided by Downbeat and cannot be set",
         "config.yaml:1:103: error: kafka.properties.ssl.ca.location: must have a value",
+      ]),
+    RemarkCase(
+      name: "properties that librdkafka refuses",
+      text: "kafka: { properties: { no.such: 1, socket.timeout.ms: soon, sasl.oauthbearer.method: hush } }",
+      remarks: [
+        "config.yaml:1:33: error: kafka.properties.no.such: is no property of librdkafka \(KafkaProperties.libraryVersion)",
+        #"config.yaml:1:55: error: kafka.properties.socket.timeout.ms: Invalid value for configuration property "socket.timeout.ms""#,
+        "config.yaml:1:86: error: kafka.properties.sasl.oauthbearer.method: has a value that librdkafka refuses",
       ]),
     RemarkCase(
       name: "hosts", text: "kafka: { hosts: 'a:1,b:x' }",

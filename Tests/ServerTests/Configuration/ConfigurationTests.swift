@@ -34,7 +34,6 @@ import Testing
     #expect(configuration.nodeID == "node-a")
     #expect(configuration.kafka.hosts == [HostPort(host: "127.0.0.1", port: 9092)])
     #expect(configuration.kafka.properties["security.protocol"]?.reveal() == "plaintext")
-    #expect(configuration.kafka.properties["session.timeout.ms"]?.reveal() == "10000")
     #expect(configuration.replication.source == .file(path: "/srv/objects"))
     #expect(configuration.replication.locations.map(\.site) == ["aws-east", "archive", "dr-ring"])
     #expect(configuration.replication.locations.map(\.type) == [.s3, .file, .cloudserver])
