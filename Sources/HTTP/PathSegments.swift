@@ -48,7 +48,7 @@ public struct PathSegments {
 }
 
 extension Span where Element == UInt8 {
-  /// The range, percent-decoded once, is exactly `text`. A malformed escape equals nothing.
+  /// The range, percent-decoded once, is exactly the literal. A malformed escape equals nothing.
   @inline(__always)
   public func decodedEquals(_ text: StaticString, in range: Range<Int>) -> Bool {
     // Nearly always nothing is encoded, and lengths differ.
@@ -57,7 +57,8 @@ extension Span where Element == UInt8 {
     return decodedEquals(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), in: range)
   }
 
-  public func decodedEquals(_ text: String, in range: Range<Int>) -> Bool { decodedEquals(text.utf8, in: range) }
+  /// The same for a name known only at run time. (Another label, or every literal would be a `String`.)
+  public func decodedEquals(text: String, in range: Range<Int>) -> Bool { decodedEquals(text.utf8, in: range) }
 
   private func decodedEquals(_ text: some Collection<UInt8>, in range: Range<Int>) -> Bool {
     var index = range.lowerBound

@@ -49,7 +49,7 @@ struct RouterPiecesTests {
   ])
   func segmentIsComparedDecodedOnce(_ raw: String, _ text: String, _ isEqual: Bool) {
     let bytes = Array(raw.utf8)
-    let equals = bytes.span.decodedEquals(text, in: 0..<bytes.count)
+    let equals = bytes.span.decodedEquals(text: text, in: 0..<bytes.count)
     #expect(equals == isEqual)
   }
 
