@@ -79,6 +79,9 @@ static inline int db_renameat2(int from, const char *old_path, int to, const cha
   return (int)syscall(SYS_renameat2, from, old_path, to, new_path, flags);
 }
 
+// Starts writing a file's dirty pages to disk without waiting for them (SYNC_FILE_RANGE_WRITE).
+static inline int db_start_write_back(int fd) { return (int)syscall(SYS_sync_file_range, fd, 0L, 0L, 2U); }
+
 // Binds the calling thread to one processor; for measurements.
 static inline int db_pin_thread(unsigned cpu) {
   unsigned long mask[16];
