@@ -26,6 +26,7 @@
 #include <linux/stat.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -90,6 +91,9 @@ static inline int db_pin_thread(unsigned cpu) {
   mask[cpu / (8 * sizeof mask[0])] = 1ul << (cpu % (8 * sizeof mask[0]));
   return (int)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
 }
+
+// In Swift the name flock is the struct of fcntl(2).
+static inline int db_flock(int fd, int operation) { return flock(fd, operation); }
 
 static inline int db_gettid(void) { return (int)syscall(SYS_gettid); }
 #endif
