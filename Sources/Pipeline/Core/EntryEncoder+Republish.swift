@@ -1,0 +1,93 @@
+// Entries published again: the result of a copy (status topic), a retry asked for by the API, a replay.
+// The metadata text is spliced, not parsed and written: what this build does not know passes through untouched.
+
+extension EntryEncoder {
+  public enum Republication: Hashable, Sendable {
+    /// To the status topic: what became of one site's copy. `versionId`: of the copy at the target, nil if it has none.
+    case status(site: String, ReplicationStatus, versionId: String?)
+    /// To the replication topic: one site is to try again.
+    case retry(site: String)
+    /// To a replay topic, with the attempts left.
+    case replay(site: String, replayCount: Int64)
+  }
+
+  /// - Returns: an envelope without `type` (backbeat-behaviour 4.2). The message key is that of the original.
+  public static func republished(_ entry: ReplicationEntry, as form: Republication) -> [UInt8] {
+    var info = ReplicationInfo(entry.replicationInfo)
+    var originOp: String?
+    var site: String?
+    var replayCount = entry.replayCount
+    switch form {
+    case .status(let name, let status, let versionId):
+      info.set(name, to: status, versionId: versionId)
+      originOp = status.originOp
+      site = name
+    case .retry(let name):
+      info.setRetry(name)
+      site = name
+      replayCount = nil
+    case .replay(let name, let count):
+      info.setRetry(name)
+      replayCount = count
+    }
+    var writer = JSONWriter(reservingCapacity: entry.payload.count + 256)
+    writer.beginObject()
+    writer.member("bucket", entry.bucket)
+    writer.member("key", entry.versionedKey)
+    writer.name("value")
+    writer.raw(splicedValue(entry, info: info.json, originOp: originOp))
+    if let site { writer.member("site", site) }
+    writer.name("ignore")
+    writer.bool(false)
+    if let replayCount {
+      writer.name("replayCount")
+      writer.int(replayCount)
+    }
+    writer.name("accountId")
+    writer.null()
+    writer.endObject()
+    return writer.bytes
+  }
+
+  /// The `value` string with quotes, two fields replaced or appended.
+  private static func splicedValue(_ entry: ReplicationEntry, info: JSONValue, originOp: String?) -> [UInt8] {
+    var fields: [(name: String, json: JSONValue)] = [("replicationInfo", info)]
+    if let originOp { fields.append(("originOp", .string(originOp))) }
+    var cuts: [(range: Range<Int>, json: JSONValue)] = []
+    var lastEnd: Int?
+    entry.forEachMetadataRange { name, range in
+      lastEnd = range.upperBound
+      if let index = fields.firstIndex(where: { $0.name == name }) {
+        cuts.append((range, fields.remove(at: index).json))
+      }
+    }
+    let source = entry.payload
+    var at = Int(entry.fields.value.start)
+    var text: [UInt8] = [UInt8(ascii: "\"")]
+    if lastEnd == nil { text.append(UInt8(ascii: "{")) }
+    for cut in cuts {
+      text += source[at..<cut.range.lowerBound]
+      text += nested(cut.json)
+      at = cut.range.upperBound
+    }
+    if let lastEnd { text += source[at..<lastEnd] }
+    // What was not there goes behind the last member.
+    var needsComma = lastEnd != nil
+    for field in fields {
+      if needsComma { text.append(UInt8(ascii: ",")) }
+      needsComma = true
+      text += nested(.string(field.name)) + [UInt8(ascii: ":")] + nested(field.json)
+    }
+    text += [UInt8(ascii: "}"), UInt8(ascii: "\"")]
+    return text
+  }
+
+  /// JSON as it stands inside a JSON string.
+  private static func nested(_ json: JSONValue) -> ArraySlice<UInt8> {
+    var writer = JSONWriter()
+    writer.beginNested()
+    writer.value(json)
+    writer.endNested()
+    return writer.bytes.dropFirst().dropLast()
+  }
+}

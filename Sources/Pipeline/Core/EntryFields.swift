@@ -1,0 +1,91 @@
+// What one pass over an entry finds: positions and small values, no text of its own.
+
+/// What of an object is to be replicated (`replicationInfo.content`).
+public struct ContentKinds: OptionSet, Hashable, Sendable {
+  public let rawValue: UInt16
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+  /// A full copy; without it only metadata travel.
+  public static let data = ContentKinds(rawValue: 1)
+  public static let metadata = ContentKinds(rawValue: 2)
+  /// The source object was uploaded in parts.
+  public static let multipart = ContentKinds(rawValue: 4)
+  public static let putTagging = ContentKinds(rawValue: 8)
+  public static let deleteTagging = ContentKinds(rawValue: 16)
+  public static let putRetention = ContentKinds(rawValue: 32)
+  public static let putLegalHold = ContentKinds(rawValue: 64)
+  /// Something this build has no name for.
+  public static let other = ContentKinds(rawValue: 128)
+
+  init(_ slice: TextSlice, in text: Span<UInt8>) {
+    switch ShortText(slice, in: text) {
+    case .dataKind: self = .data
+    case .metadataKind: self = .metadata
+    case .mpuKind: self = .multipart
+    case .putTaggingKind: self = .putTagging
+    case .deleteTaggingKind: self = .deleteTagging
+    case .putRetentionKind: self = .putRetention
+    case .putLegalHoldKind: self = .putLegalHold
+    default: self = .other
+    }
+  }
+}
+
+struct EntryFields: Sendable {
+  enum Kind: UInt8, Sendable { case absent, put, del, unknown, notText }
+
+  // The entry itself.
+  var type = Kind.absent
+  var bucket = TextSlice.absent
+  var key = TextSlice.absent
+  /// The text of the nested JSON, quotes excluded.
+  var value = TextSlice.absent
+  var site = TextSlice.absent
+  var isBucketNotText = false
+  var isKeyNotText = false
+  var isValueNotText = false
+  var isCanary = false
+  var isBootstrap = false
+  var isIgnored = false
+  /// -1 when absent.
+  var replayCount: Int64 = -1
+
+  // Inside `value`.
+  /// -1 when absent.
+  var contentLength: Int64 = -1
+  var contentMD5 = TextSlice.absent
+  var lastModified = TextSlice.absent
+  var versionId = TextSlice.absent
+  var isDeleteMarker = false
+  var isBucketMetadata = false
+  var content: ContentKinds = []
+  var storageClass = TextSlice.absent
+  var status = TextSlice.absent
+  /// Of the site asked for, where `backends` names it.
+  var siteStatus = TextSlice.absent
+  var siteVersionId = TextSlice.absent
+
+  /// The value is no JSON, or not enough of it.
+  var valueProblem: DeadLetterReason?
+  /// A field the value needs is wrong; matters only if the entry is for the site.
+  var fieldProblem: DeadLetterReason?
+  /// Names seen, to refuse repeated ones: a repeat could show one object to the scheduler and another to the worker.
+  var seen: UInt32 = 0
+
+  mutating func first(_ bit: UInt32) -> Bool {
+    let isFirst = seen & 1 << bit == 0
+    seen |= 1 << bit
+    return isFirst
+  }
+
+  /// Hash of what is to be done with which version: equal for a repeat of the same work and, as far as a hash goes,
+  /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs.
+  func dedupeHash(in text: Span<UInt8>) -> UInt64 {
+    var hash = OrderKey.hash(bucket: bucket, base: BaseKey(key, in: text), in: text)
+    hash = OrderKey.part(versionId, nil, in: text, seed: hash)
+    hash = OrderKey.part(lastModified, nil, in: text, seed: hash)
+    hash = OrderKey.part(contentMD5, nil, in: text, seed: hash)
+    hash = OrderKey.fold(hash ^ UInt64(content.rawValue) ^ (isDeleteMarker ? 1 << 32 : 0))
+    return hash == 0 ? 1 : hash
+  }
+}

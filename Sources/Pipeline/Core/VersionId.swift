@@ -1,0 +1,104 @@
+// The two spellings of a version id (backbeat-behaviour 4.1, wire-contracts 2.4): raw as in keys and metadata, encoded
+// as in requests, lists and headers. 27 bytes of the current form become 32 characters of base 62; any other length
+// becomes lower-case hex; `null` stays `null`.
+
+public enum VersionId {
+  public static let rawCount = 27
+  public static let encodedCount = 32
+  private static let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+  private static let hex = Array("0123456789abcdef".utf8)
+
+  public static func encode(_ raw: String) -> String {
+    if raw == "null" { return raw }
+    let bytes = Array(raw.utf8)
+    guard bytes.count == rawCount, let first = number(bytes[0..<10]), let second = number(bytes[10..<20]) else {
+      return String(decoding: bytes.flatMap { [hex[Int($0 >> 4)], hex[Int($0 & 15)]] }, as: UTF8.self)
+    }
+    var text = base62([UInt8](bigEndian: first), width: 6)
+    text += base62([UInt8](bigEndian: second), width: 6)
+    text += base62(Array(bytes[20...]), width: 20)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// - Returns: nil for what no version id encodes to.
+  public static func decode(_ encoded: String) -> String? {
+    if encoded == "null" { return encoded }
+    let text = Array(encoded.utf8)
+    guard text.count == encodedCount else { return text.count > encodedCount ? decodeHex(text) : decodeShortHex(text) }
+    guard let first = unbase62(text[0..<6]), let second = unbase62(text[6..<12]), let rest = unbase62(text[12...]) else {
+      return nil
+    }
+    var raw = digits(first) + digits(second)
+    raw += rest.drop { $0 == 0 }
+    return raw.count == rawCount ? validated(raw) : nil
+  }
+
+  /// Shorter ids exist only as hex of short raw ones (tests, foreign versions); even digits or nothing.
+  private static func decodeShortHex(_ text: [UInt8]) -> String? { text.isEmpty ? nil : decodeHex(text) }
+
+  private static func decodeHex(_ text: [UInt8]) -> String? {
+    guard text.count % 2 == 0 else { return nil }
+    var raw: [UInt8] = []
+    for index in stride(from: 0, to: text.count, by: 2) {
+      guard let high = ByteScan.hexDigit(text[index]), let low = ByteScan.hexDigit(text[index + 1]) else { return nil }
+      raw.append(UInt8(high << 4 | low))
+    }
+    return validated(raw)
+  }
+
+  private static func validated(_ raw: [UInt8]) -> String? { String(validating: raw, as: UTF8.self) }
+
+  /// Ten decimal digits.
+  private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+    var value: UInt64 = 0
+    for digit in digits {
+      guard (0x30...0x39).contains(digit) else { return nil }
+      value = value * 10 + UInt64(digit - 0x30)
+    }
+    return value
+  }
+
+  private static func digits(_ bytes: [UInt8]) -> [UInt8] {
+    let value = bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let text = Array(String(value).utf8)
+    return Array(repeating: UInt8(ascii: "0"), count: max(0, 10 - text.count)) + text
+  }
+
+  /// Big-endian number in base 62, padded in front to `width`.
+  private static func base62(_ bytes: [UInt8], width: Int) -> [UInt8] {
+    var number = bytes
+    var text: [UInt8] = []
+    while number.contains(where: { $0 != 0 }) {
+      var rest = 0
+      for index in number.indices {
+        let value = rest << 8 | Int(number[index])
+        number[index] = UInt8(value / 62)
+        rest = value % 62
+      }
+      text.append(alphabet[rest])
+    }
+    while text.count < width { text.append(alphabet[0]) }
+    return text.reversed()
+  }
+
+  /// The number as 15 big-endian bytes; nil for other characters.
+  private static func unbase62(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    var number = [UInt8](repeating: 0, count: 15)
+    for character in text {
+      guard var carry = alphabet.firstIndex(of: character) else { return nil }
+      for index in number.indices.reversed() {
+        let value = Int(number[index]) * 62 + carry
+        number[index] = UInt8(value & 0xFF)
+        carry = value >> 8
+      }
+      guard carry == 0 else { return nil }
+    }
+    return number
+  }
+}
+
+extension [UInt8] {
+  fileprivate init(bigEndian value: UInt64) {
+    self = (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(56 - 8 * $0)) }
+  }
+}
