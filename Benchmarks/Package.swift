@@ -23,6 +23,7 @@ let package = Package(
   targets: [
     .target(name: "BenchmarkSupport", dependencies: [benchmark, counter], path: "Benchmarks/BenchmarkSupport"),
     .executableTarget(name: "http-floor", dependencies: [core], path: "Sources/HTTPFloor"),
+    .executableTarget(name: "consumer-floor", dependencies: [core], path: "Sources/ConsumerFloor"),
     suite("ReactorBenchmarks"),
     suite("CoreBenchmarks"),
     suite("HTTPBenchmarks"),

@@ -49,12 +49,12 @@ def downbeat_binary(path):
     return binary
 
 
-def http_floor():
-    """The HTTP layer alone, built on demand (in Benchmarks/)."""
-    command = ["swift", "build", "-c", "release", "--package-path", "Benchmarks", "--scratch-path", ".build-bench", "--product", "http-floor"]
+def floor_program(name):
+    """`http-floor` or `consumer-floor`: one layer of the daemon alone, built on demand (in Benchmarks/)."""
+    command = ["swift", "build", "-c", "release", "--package-path", "Benchmarks", "--scratch-path", ".build-bench", "--product", name]
     if subprocess.run(command, cwd=ROOT, timeout=3600, check=False).returncode != 0:
-        raise RunError("http-floor did not build")
-    return ROOT / ".build-bench" / "release" / "http-floor"
+        raise RunError(f"{name} did not build")
+    return ROOT / ".build-bench" / "release" / name
 
 
 def free_port():

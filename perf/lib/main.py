@@ -25,7 +25,7 @@ def parse():
     parser.add_argument("--downbeat", metavar="PATH", help="the daemon (default: the release build, built if missing)")
     parser.add_argument("--rounds", type=int, metavar="N", help="alternations between the two sides")
     parser.add_argument("--connections", type=int, action="append", metavar="N", help="rest: connections (repeatable)")
-    parser.add_argument("--floor", action="store_true", help="rest: also the HTTP layer alone (Benchmarks, http-floor)")
+    parser.add_argument("--floor", action="store_true", help="also one layer alone: http-floor or consumer-floor of Benchmarks")
     parser.add_argument("--sites", type=lambda text: text.split(","), metavar="A,B", help="rest: names of the locations")
     parser.add_argument("--suite", action="append", choices=sorted(pipeline.SUITES), help="pipeline: only these (repeatable)")
     parser.add_argument("--keep", action="store_true", help="leave the run's directory (logs, configuration) behind")

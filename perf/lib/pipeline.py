@@ -8,7 +8,8 @@ import statistics
 
 from broker import Broker
 from daemon import Daemon, Sampler
-from environment import cores
+from environment import cores, floor_program
+from processes import run_json
 
 TOPIC = "perf"
 BYTES_FULL, BYTES_SMALL = 1695, 300
@@ -44,8 +45,17 @@ def _per_100k(cpu_seconds, entries):
     return round(cpu_seconds * 100_000 / entries, 4)
 
 
+def _floor_round(program, broker, case, properties, pinned, directory):
+    command = [program, broker.bootstrap, TOPIC, str(case["partitions"]), str(case["entries"])]
+    command += [f"{name}={value}" for name, value in properties.items()]
+    return _figures(run_json(command, directory / "floor.log", DAEMON_TIMEOUT_S, cores=pinned))
+
+
 def _count_round(broker, case, properties, pinned):
-    numbers = broker.count(case["entries"], properties, cores=pinned, consumers=case["locations"])
+    return _figures(broker.count(case["entries"], properties, cores=pinned, consumers=case["locations"]))
+
+
+def _figures(numbers):
     return {"entries_per_s": round(numbers["entries"] / numbers["seconds"]), "cpu_s_per_100k": _per_100k(numbers["cpu_seconds"], numbers["entries"]),
             "rss_peak_kb": numbers["max_rss_kb"], "seconds": numbers["seconds"]}
 
@@ -73,15 +83,19 @@ def run_case(options, report, directory, case, suite):
     broker_cores = {usable[1]} if case["pin"] and len(usable) > 1 else None
     properties = queue_limits(case["entries"], case["bytes"])
     rounds = 1 if options.small else options.rounds or 3
+    floor = floor_program("consumer-floor") if options.floor and case["locations"] == 1 else None
     directory.mkdir()
     with Broker(directory, TOPIC, case["partitions"], cores=broker_cores) as broker:
         broker.fill(case["entries"], case["bytes"], site_names(case["locations"]), case["codec"], one_site_each=case["locations"] > 1)
-        sides = {"c": [], "downbeat": []}
+        sides = {"c": [], "downbeat": [], **({"floor": []} if floor else {})}
         for index in range(rounds):
             sides["c"].append(_count_round(broker, case, properties, pinned))
             print(f"  c        {sides['c'][-1]}", flush=True)
             sides["downbeat"].append(_daemon_round(options, broker, case, properties, pinned, directory, f"group-{index}"))
             print(f"  downbeat {sides['downbeat'][-1]}", flush=True)
+            if floor:
+                sides["floor"].append(_floor_round(floor, broker, case, properties, pinned, directory))
+                print(f"  floor    {sides['floor'][-1]}", flush=True)
     median = {name: {key: statistics.median(run[key] for run in runs) for key in ("entries_per_s", "cpu_s_per_100k", "rss_peak_kb")}
               for name, runs in sides.items()}
     ratio = median["downbeat"]["entries_per_s"] / median["c"]["entries_per_s"]

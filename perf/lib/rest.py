@@ -11,7 +11,7 @@ import statistics
 import subprocess
 
 from daemon import PREFIX, Daemon
-from environment import cores, free_port, http_floor, tool
+from environment import cores, floor_program, free_port, tool
 from processes import Child, RunError, wait_until
 
 PATH = "/crr/status"
@@ -104,7 +104,7 @@ def run(options, report, directory):
         servers = [("nginx", stack.enter_context(nginx), nginx_port), ("downbeat", daemon.child, daemon.port)]
         if options.floor:
             port = free_port()
-            floor = stack.enter_context(Child([http_floor(), port], directory / "floor.log", cores={server_core}))
+            floor = stack.enter_context(Child([floor_program("http-floor"), port], directory / "floor.log", cores={server_core}))
             servers.append(("floor", floor, port))
         for name, child, port in servers:
             wait_until(lambda port=port: _listening(port), 10, name, alive=[child])

@@ -11,7 +11,9 @@ private final class FixedAnswer: RequestHandler {
 
 @main struct HTTPFloor {
   static func main() throws {
-    guard CommandLine.arguments.count == 2, let port = UInt16(CommandLine.arguments[1]) else { fatalError("usage: http-floor PORT") }
+    guard CommandLine.arguments.count == 2, let port = UInt16(CommandLine.arguments[1]) else {
+      fatalError("usage: http-floor PORT")
+    }
     let reactor = try Reactor(name: "http-floor")
     let listener = try Listener(reactor: reactor, bindAddress: "127.0.0.1", port: port, handler: FixedAnswer())
     print("listening on \(listener.address)")
