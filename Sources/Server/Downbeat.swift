@@ -33,6 +33,9 @@ struct Downbeat: ParsableCommand {
         subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Top.self, Health.self]),
     ])
 
+  /// The words after `downbeat`, in the order of the help.
+  static var commandNames: [String] { configuration.subcommands.compactMap { $0._commandName } }
+
   /// Parses and runs one command line.
   ///
   /// - Returns: the process's exit code.

@@ -26,17 +26,9 @@ struct ServeOptions: Sendable {
 
 /// `downbeat quickstart`.
 struct QuickstartOptions: Equatable, Sendable {
-  struct Target: Equatable, Sendable {
-    /// The location's name: the directory's own, with a number where that is taken.
-    var site: String
-    /// Absolute; need not exist.
-    var path: String
-  }
-  /// Absolute.
+  /// As typed: the guards resolve and judge both.
   var source: String
-  /// The source's own name, the bucket of every object.
-  var bucket: String
-  var targets: [Target]
+  var targets: [String]
   /// 0 lets the kernel choose.
   var port: Int
   /// End when everything is COMPLETED instead of following changes.

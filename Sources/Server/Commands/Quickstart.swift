@@ -1,7 +1,6 @@
 // `downbeat quickstart`: the whole pipeline on two directories, with nothing to install or configure.
 
 internal import ArgumentParser
-internal import Glibc
 
 struct Quickstart: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -40,41 +39,7 @@ struct Quickstart: ParsableCommand {
     guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535") }
   }
 
-  /// - Errors: a directory whose name cannot be a bucket or a location. Whether directories exist, overlap or belong to
-  ///   another source is for the guards to say, which look at the disk.
-  func options() throws(CommandFailure) -> QuickstartOptions {
-    let bucket = Self.name(of: source)
-    guard !bucket.isEmpty else { throw .usage("\(source) has no name of its own to be a bucket: choose a directory below it") }
-    var chosen: [QuickstartOptions.Target] = []
-    for target in targets {
-      let name = Self.name(of: target)
-      if let problem = NodeName.problem(name, bytesMax: NodeName.locationBytesMax - Self.suffixBytesMax) {
-        throw .usage("the name of \(target) \(problem), so it cannot name a location")
-      }
-      chosen.append(.init(site: Self.free(name, besides: chosen.map(\.site)), path: Paths.absolute(target)))
-    }
-    return QuickstartOptions(
-      source: Paths.absolute(source), bucket: bucket, targets: chosen, port: port, once: once, force: force, delete: delete)
-  }
-
-  /// Room for `-2` and its like.
-  private static let suffixBytesMax = 8
-
-  /// `name`, or `name-2`, `name-3`, … where it is taken or a word of the API.
-  static func free(_ name: String, besides taken: [String]) -> String {
-    let isFree: (String) -> Bool = { NodeName.locationProblem($0) == nil && !taken.contains($0) }
-    if isFree(name) { return name }
-    var number = 2
-    while !isFree("\(name)-\(number)") { number += 1 }
-    return "\(name)-\(number)"
-  }
-
-  /// The last component of a path as typed; of `.`, `..` and `/` that of the real directory. Empty for the root.
-  static func name(of path: String) -> String {
-    let typed = path.split(separator: "/").last.map(String.init) ?? ""
-    if !typed.isEmpty && typed != "." && typed != ".." { return typed }
-    guard let real = realpath(path, nil) else { return "" }
-    defer { Glibc.free(real) }
-    return String(cString: real).split(separator: "/").last.map(String.init) ?? ""
+  var options: QuickstartOptions {
+    QuickstartOptions(source: source, targets: targets, port: port, once: once, force: force, delete: delete)
   }
 }

@@ -9,32 +9,11 @@ import Testing
 @testable import Server
 
 @Suite struct DaemonOptionTests {
-  @Test(arguments: [
-    (["/x/b"], ["b"]), (["/x/b", "/y/b", "b"], ["b", "b-2", "b-3"]), (["/x/all", "/x/failed"], ["all-2", "failed-2"]),
-    (["/x/b", "/x/b-2", "/y/b"], ["b", "b-2", "b-3"]), (["/x/b/", "/x//c//"], ["b", "c"]), (["/usr/."], ["usr"]),
-    (["/usr/lib/.."], ["usr"]),
-  ]) func locationsAreNamedAfterTheirDirectories(targets: [String], sites: [String]) throws {
-    let options = try Quickstart.parse(["/src/tree"] + targets).options()
-    #expect(options.targets.map(\.site) == sites)
-  }
-
-  @Test func quickstartPathsBecomeAbsolute() throws {
-    let options = try Quickstart.parse(["tree/photos", "copy", "/x/y", "--once", "--force", "--delete", "--port", "0"]).options()
-    #expect(options.source.hasPrefix("/") && options.source.hasSuffix("/tree/photos"))
-    #expect(options.bucket == "photos")
-    #expect(options.targets[0].path.hasPrefix("/") && options.targets[0].path.hasSuffix("/copy"))
-    #expect(options.targets[1] == .init(site: "y", path: "/x/y"))
-    #expect(options.port == 0 && options.once && options.force && options.delete)
-    #expect(try Quickstart.parse(["a", "b"]).options().port == 8900)
-  }
-
-  @Test(arguments: [
-    (["/", "/x"], "/ has no name of its own to be a bucket: choose a directory below it"),
-    (["/a", "/x/b\u{1}"], "the name of /x/b\u{1} must not hold control characters, so it cannot name a location"),
-    (["/a", "/"], "the name of / must not be empty, so it cannot name a location"),
-  ]) func aDirectoryWhoseNameCannotServeIsRefused(arguments: [String], message: String) throws {
-    let command = try Quickstart.parse(arguments)
-    #expect(throws: CommandFailure.usage(message)) { try command.options() }
+  @Test func quickstartTakesDirectoriesAsTypedAndFourChoices() throws {
+    let plain = try Quickstart.parse(["a", "../b/"]).options
+    #expect(plain == QuickstartOptions(source: "a", targets: ["../b/"], port: 8900, once: false, force: false, delete: false))
+    let all = try Quickstart.parse(["a", "b", "/c", "--once", "--force", "--delete", "--port", "0"]).options
+    #expect(all == QuickstartOptions(source: "a", targets: ["b", "/c"], port: 0, once: true, force: true, delete: true))
   }
 
   @Test(arguments: [["/a"], ["/a", "/b", "--port", "65536"], []])
