@@ -32,10 +32,10 @@ enum Route: Equatable, Sendable {
   case locations(ControlledService)
   case location(ControlledService, String)
   case failedList
-  case failedObject(ObjectName)
+  case failedObject(ObjectVersionName)
   case retryFailed
   case metrics(ControlledService, LocationChoice, MetricType)
-  case objectMetrics(String, ObjectMetricType, ObjectName)
+  case objectMetrics(String, ObjectMetricType, ObjectVersionName)
   case workflows
   case healthcheck
   case prometheus

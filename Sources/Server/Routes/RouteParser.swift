@@ -109,13 +109,13 @@ struct RouteParser {
   }
 
   /// Bucket segment, the rest of the path as key, and the `versionId` of the query; nil if one of them is missing.
-  private func object(bucketAt index: Int, _ bytes: Span<UInt8>) throws(RouteError) -> ObjectName? {
+  private func object(bucketAt index: Int, _ bytes: Span<UInt8>) throws(RouteError) -> ObjectVersionName? {
     guard segments.count > index + 1, !segments[index].isEmpty, !segments.rest(from: index + 1).isEmpty else { return nil }
     guard let bucket = bytes.percentDecoded(segments[index]), let key = bytes.percentDecoded(segments.rest(from: index + 1))
     else { throw .invalidURI }
     switch QueryItems(head.query).value("versionId", in: bytes) {
     case .absent: return nil
-    case .single(let versionId): return versionId.isEmpty ? nil : ObjectName(bucket: bucket, key: key, versionId: versionId)
+    case .single(let versionId): return versionId.isEmpty ? nil : ObjectVersionName(bucket: bucket, key: key, versionId: versionId)
     case .repeated: throw .invalidQuery(name: "versionId", rule: "must be given once")
     case .malformed: throw .invalidQuery(name: "versionId", rule: "is not valid percent-encoded UTF-8")
     }

@@ -77,11 +77,11 @@ struct ObjectMetrics: Equatable, Sendable {
 protocol LocationMetricsProvider: AnyObject {
   /// - Returns in the reply: nil when the counters cannot be read.
   func metrics(of locations: [LocationKey], _ reply: @escaping (LocationMetrics?) -> Void)
-  func metrics(of object: ObjectName, at location: LocationKey, _ reply: @escaping (ObjectMetrics?) -> Void)
+  func metrics(of object: ObjectVersionName, at location: LocationKey, _ reply: @escaping (ObjectMetrics?) -> Void)
 }
 
 /// An object version as routes name it; the version id in its encoded form.
-struct ObjectName: Equatable, Hashable, Sendable {
+struct ObjectVersionName: Equatable, Hashable, Sendable {
   var bucket: String
   var key: String
   var versionId: String?
@@ -90,7 +90,7 @@ struct ObjectName: Equatable, Hashable, Sendable {
 // MARK: Failed replications
 
 struct FailedItem: Equatable, Sendable {
-  var object: ObjectName
+  var object: ObjectVersionName
   var location: String
   var size: Int64
   /// ISO 8601, as stored with the object.
@@ -104,7 +104,7 @@ struct FailedPage: Equatable, Sendable {
 }
 
 struct RetryRequest: Equatable, Hashable, Sendable {
-  var object: ObjectName
+  var object: ObjectVersionName
   var location: String
   /// Retry although no failure is recorded.
   var isForced: Bool
@@ -115,7 +115,7 @@ protocol FailedListProvider: AnyObject {
   /// - Returns in the replies: nil when the list cannot be read.
   func page(of location: String, marker: Int64?, _ reply: @escaping (FailedPage?) -> Void)
   /// Failures of one version at any configured location.
-  func failures(of object: ObjectName, _ reply: @escaping ([FailedItem]?) -> Void)
+  func failures(of object: ObjectVersionName, _ reply: @escaping ([FailedItem]?) -> Void)
   /// Enqueues what can be retried and answers exactly that.
   func retry(_ requests: [RetryRequest], _ reply: @escaping ([FailedItem]?) -> Void)
 }

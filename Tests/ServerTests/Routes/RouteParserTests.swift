@@ -21,7 +21,7 @@ struct RouteParserTests {
     } catch { return .failure(error) }
   }
 
-  static let object = ObjectName(bucket: "b", key: "k", versionId: "v")
+  static let object = ObjectVersionName(bucket: "b", key: "k", versionId: "v")
 
   static let found: [(String, Route)] = [
     // 16, 20, 26-29: services, `all` by default, trailing slash
@@ -48,9 +48,9 @@ struct RouteParserTests {
     ("GET /_/crr/failed", .failedList), ("GET /_/crr/failed/", .failedList), ("GET /_/crr/failed?mymarker", .failedList),
     ("GET /_/crr/failed/mybucket", .failedList), ("GET /_/crr/failed/b/k", .failedList), ("GET /_/crr/failed/b/k?versionId=", .failedList),
     ("GET /_/crr/failed/b/k?versionId=v", .failedObject(object)),
-    ("GET /_/crr/failed/b/a/b//c/?versionId=v", .failedObject(ObjectName(bucket: "b", key: "a/b//c/", versionId: "v"))),
-    ("GET /_/crr/failed/b/a%2Fb%20c?versionId=v%2B", .failedObject(ObjectName(bucket: "b", key: "a/b c", versionId: "v+"))),
-    ("GET /_/crr/failed/b/1/2/3/4/5/6/7/8/9/10/11/12?versionId=v", .failedObject(ObjectName(bucket: "b", key: "1/2/3/4/5/6/7/8/9/10/11/12", versionId: "v"))),
+    ("GET /_/crr/failed/b/a/b//c/?versionId=v", .failedObject(ObjectVersionName(bucket: "b", key: "a/b//c/", versionId: "v"))),
+    ("GET /_/crr/failed/b/a%2Fb%20c?versionId=v%2B", .failedObject(ObjectVersionName(bucket: "b", key: "a/b c", versionId: "v+"))),
+    ("GET /_/crr/failed/b/1/2/3/4/5/6/7/8/9/10/11/12?versionId=v", .failedObject(ObjectVersionName(bucket: "b", key: "1/2/3/4/5/6/7/8/9/10/11/12", versionId: "v"))),
     ("POST /_/crr/failed", .retryFailed), ("POST /_/crr/failed/", .retryFailed),
     // 14, 26: metrics
     ("GET /_/metrics/crr/all", .metrics(.crr, .all, .all)), ("GET /_/metrics/crr/S1/", .metrics(.crr, .one("S1"), .all)),
@@ -58,7 +58,7 @@ struct RouteParserTests {
     ("GET /_/metrics/crr/all/failures", .metrics(.crr, .all, .failures)), ("GET /_/metrics/crr/all/throughput", .metrics(.crr, .all, .throughput)),
     ("GET /_/metrics/crr/all/pending", .metrics(.crr, .all, .pending)), ("GET /_/metrics/ingestion/IS1/throughput", .metrics(.ingestion, .one("IS1"), .throughput)),
     ("GET /_/metrics/crr/S1/progress/b/k?versionId=v", .objectMetrics("S1", .progress, object)),
-    ("GET /_/metrics/crr/S1/throughput/b/k/?versionId=v", .objectMetrics("S1", .throughput, ObjectName(bucket: "b", key: "k/", versionId: "v"))),
+    ("GET /_/metrics/crr/S1/throughput/b/k/?versionId=v", .objectMetrics("S1", .throughput, ObjectVersionName(bucket: "b", key: "k/", versionId: "v"))),
     // 24: fixed routes
     ("GET /_/healthcheck", .healthcheck), ("GET /_/healthcheck/", .healthcheck), ("GET /_/backbeat/api/healthcheck", .healthcheck),
     ("GET /_/monitoring/metrics", .prometheus), ("GET /metrics", .prometheus), ("GET /metrics/", .prometheus), ("GET /_/live", .live),
