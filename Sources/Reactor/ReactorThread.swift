@@ -23,8 +23,8 @@ public final class ReactorThread: Sendable {
       pthread_setname_np(pthread_self(), String(name.utf8.prefix(15).map { Character(Unicode.Scalar($0)) }))
       do throws(Errno) {
         let reactor = try Reactor(name: name, handle: handle)
-        signal()
         body(reactor)
+        signal()
         reactor.run()
       } catch {
         outcome.withLock { $0 = error }
@@ -48,7 +48,7 @@ public final class ReactorThread: Sendable {
 
   /// Starts a thread, makes a reactor on it, calls `body` there once to set things up, then runs the loop until
   /// `handle.stop()`. The thread inherits the caller's signal mask: block signals first (`SignalSource.block`).
-  /// - Blocking: until the reactor exists.
+  /// - Blocking: until the reactor exists and `body` has returned.
   /// - Errors: `Errno` of pthread_create, eventfd or epoll_create1.
   public static func start(
     name: String, _ body: @escaping @Sendable (Reactor) -> Void

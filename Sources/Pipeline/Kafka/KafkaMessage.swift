@@ -7,17 +7,39 @@
 public import PipelineCore
 internal import CRdkafka
 
-public struct KafkaMessage: ~Copyable, @unchecked Sendable {  // one owner, atomic counts: see above
+public struct KafkaMessage: ~Copyable, @unchecked Sendable {
   private let raw: UnsafeMutablePointer<rd_kafka_message_t>
-  private let handle: KafkaHandle
+  /// Retained; a plain pointer so that ownership can be given away with `release()`.
+  private let handle: Unmanaged<KafkaHandle>
 
   /// - Parameter raw: taken over.
   init(adopting raw: UnsafeMutablePointer<rd_kafka_message_t>, of handle: KafkaHandle) {
     self.raw = raw
-    self.handle = handle
+    self.handle = Unmanaged.passRetained(handle)
   }
 
-  deinit { rd_kafka_message_destroy(raw) }
+  deinit {
+    rd_kafka_message_destroy(raw)
+    handle.release()
+  }
+
+  /// A message on its way through a queue: copyable as a value, still owned once. Whoever takes it out must turn it back
+  /// into a `KafkaMessage`, exactly one time.
+  struct Reference: @unchecked Sendable {  // as KafkaMessage itself: one owner at any time
+    fileprivate let raw: UnsafeMutablePointer<rd_kafka_message_t>
+    fileprivate let handle: Unmanaged<KafkaHandle>
+  }
+
+  consuming func release() -> Reference {
+    let reference = Reference(raw: raw, handle: handle)
+    discard self
+    return reference
+  }
+
+  init(_ reference: Reference) {
+    raw = reference.raw
+    handle = reference.handle
+  }
 
   public var partition: Partition { Partition(raw.pointee.partition) }
   public var offset: Offset { Offset(raw.pointee.offset) }

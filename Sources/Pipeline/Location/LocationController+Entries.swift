@@ -1,0 +1,191 @@
+// Entries: taken while there is room, in order per key, finished exactly once. The hot path: nothing here allocates,
+// logs or formats for an entry that is well-formed.
+internal import Logging
+internal import PipelineCore
+internal import Reactor
+
+extension LocationController {
+  // MARK: Taking
+
+  /// Room for entries now; 0 closes the gate.
+  var credit: Int {
+    guard machine.isTaking, rebalance.mayDispatch, held.isEmpty, outbox.hasRoom else { return 0 }
+    return scheduler.hasRoom ? inFlight.countMax - inFlight.count : 0
+  }
+
+  func received(_ message: consuming KafkaMessage) {
+    let partition = message.partition
+    let offset = message.offset
+    // The partition is paused as soon as its window is full, and a paused partition delivers nothing.
+    guard let handle = ledgers.begin(partition, offset) else { preconditionFailure("[\(partition)] \(offset) was not asked for") }
+    counters.taken += 1
+    if ledgers.isFull(partition) { updateHolds { $0.insert(.window, partition) } }
+    let head = message.withPayload { EntryDecoder.head($0) }
+    switch head {
+    case .entry(let entry):
+      schedule(
+        Held(
+          handle: handle, offset: offset, assignment: rebalance.generation, orderKey: entry.orderKey, message: message.release()))
+    case .canary, .bucketEntry:
+      counters.skipped += 1
+      finish(handle)
+    case .deadLetter(let reason):
+      let record = InFlight(
+        handle: handle, offset: offset, assignment: rebalance.generation, orderKey: 0, stage: .acknowledging)
+      // Room was checked before the poll: one slot for each message of the credit.
+      guard let ticket = inFlight.insert(record) else { preconditionFailure("no slot for a message that was asked for") }
+      sendDeadLetter(ticket, message, reason)
+    }
+  }
+
+  private func schedule(_ entry: Held) {
+    let record = InFlight(
+      handle: entry.handle, offset: entry.offset, assignment: entry.assignment, orderKey: entry.orderKey,
+      stage: .waiting(entry.message))
+    guard let ticket = inFlight.insert(record) else { return hold(entry) }
+    switch scheduler.enqueue(key: entry.orderKey, slot: ticket.slot) {
+    case .run: start(ticket, record)
+    case .waiting: break
+    case .waitingKeyAtCap: updateHolds { $0.insert(.key, entry.handle.partition) }
+    case .keyFull, .full:
+      _ = inFlight.remove(ticket)
+      hold(entry)
+    case .duplicate: preconditionFailure("nothing is enqueued here with a dedupe hash")
+    }
+  }
+
+  private func hold(_ entry: Held) {
+    held.append(entry)
+    updateHolds { $0.insert(.key, entry.handle.partition) }
+  }
+
+  private func start(_ ticket: InFlightTicket, _ record: InFlight) {
+    guard case .waiting(let message) = record.stage else { preconditionFailure("only what waits can start") }
+    var running = record
+    running.stage = .running(since: reactor.now)
+    inFlight[ticket.slot] = running
+    pool.submit(WorkItem(location: poolIndex, ticket: ticket, message: message, previousDone: scheduler.previousDone(ticket.slot)))
+  }
+
+  private func start(slot: Int32) {
+    guard let ticket = inFlight.ticket(slot: slot), let record = inFlight[slot] else {
+      preconditionFailure("the scheduler named a free slot")
+    }
+    start(ticket, record)
+  }
+
+  // MARK: Finishing
+
+  func completed(_ completion: WorkCompletion) {
+    guard let record = inFlight[completion.ticket.slot], inFlight.isCurrent(completion.ticket) else {
+      // Its slot was given up; nobody waits for the answer, but its bytes are ours to free.
+      if let message = completion.message { _ = KafkaMessage(message) }
+      return
+    }
+    let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
+    count(completion.outcome)
+    observer?.location(self, finished: completion.outcome)
+    conclude(completion, record)
+    if let next = finished.next { start(slot: next) }
+    if finished.keyRelieved { relieveKeys() }
+    retryHeld()
+    checkDrained()
+    consumer.creditAvailable()
+  }
+
+  private func conclude(_ completion: WorkCompletion, _ record: InFlight) {
+    switch completion.outcome {
+    case .done, .alreadyThere, .skipped, .failed:
+      _ = inFlight.remove(completion.ticket)
+      finish(record.handle)
+    case .abandoned:
+      // Not finished: the offset stays where it is and the entry comes again.
+      _ = inFlight.remove(completion.ticket)
+    case .deadLetter(let reason):
+      guard let reference = completion.message else { preconditionFailure("a dead letter travels with its bytes") }
+      inFlight[completion.ticket.slot]?.stage = .acknowledging
+      sendDeadLetter(completion.ticket, KafkaMessage(reference), reason)
+    }
+  }
+
+  private func finish(_ handle: LedgerTable.Handle) {
+    ledgers.finish(handle)
+    let partition = handle.partition
+    if holds.holds(partition, for: .window), !ledgers.isFull(partition) { updateHolds { $0.remove(.window, partition) } }
+  }
+
+  private func count(_ outcome: WorkOutcome) {
+    switch outcome {
+    case .done(let bytes):
+      counters.done += 1
+      counters.bytes += bytes
+    case .alreadyThere: counters.alreadyThere += 1
+    case .skipped: counters.skipped += 1
+    case .failed: counters.failed += 1
+    case .deadLetter: break  // when it is acknowledged
+    case .abandoned: counters.abandoned += 1
+    }
+  }
+
+  private func relieveKeys() {
+    let stillHeld = Set(held.map(\.handle.partition))
+    updateHolds { holds in
+      for partition in holds.partitions(heldFor: .key) where !stillHeld.contains(partition) { holds.remove(.key, partition) }
+    }
+  }
+
+  private func retryHeld() {
+    guard !held.isEmpty else { return }
+    let waiting = held
+    held.removeAll(keepingCapacity: true)
+    for entry in waiting { schedule(entry) }
+    if held.isEmpty { relieveKeys() }
+  }
+
+  // MARK: Dead letters
+
+  private func sendDeadLetter(_ ticket: InFlightTicket, _ message: consuming KafkaMessage, _ reason: DeadLetterReason) {
+    log.warning(
+      "entry to the dead letters",
+      metadata: [
+        "topic": "\(options.consumer.topic)", "partition": "\(message.partition)", "offset": "\(message.offset)",
+        "reason": "\(reason.code)",
+      ])
+    outbox.sendDeadLetter(message, topic: options.deadLetterTopic, reason: reason) { [weak self] in
+      self?.deadLetterAcknowledged(ticket)
+    }
+  }
+
+  private func deadLetterAcknowledged(_ ticket: InFlightTicket) {
+    guard let record = inFlight.remove(ticket) else { return }
+    counters.deadLettered += 1
+    finish(record.handle)
+    checkDrained()
+    consumer.creditAvailable()
+  }
+
+  // MARK: Giving up
+
+  /// Drops what waits, of the assignments chosen; it is fetched again by whoever owns the partition.
+  func dropWaiting(_ isChosen: (UInt32) -> Bool) {
+    var tickets: [(InFlightTicket, KafkaMessage.Reference)] = []
+    inFlight.visitOccupied { ticket, record in
+      if case .waiting(let message) = record.stage, isChosen(record.assignment) { tickets.append((ticket, message)) }
+    }
+    for (ticket, message) in tickets {
+      _ = scheduler.cancelWaiting(ticket.slot)
+      _ = inFlight.remove(ticket)
+      _ = KafkaMessage(message)  // frees it
+    }
+    for entry in held where isChosen(entry.assignment) { _ = KafkaMessage(entry.message) }
+    held.removeAll { isChosen($0.assignment) }
+  }
+
+  func cancelRunning(_ isChosen: (UInt32) -> Bool) {
+    var tickets: [InFlightTicket] = []
+    inFlight.visitOccupied { ticket, record in
+      if case .running = record.stage, isChosen(record.assignment) { tickets.append(ticket) }
+    }
+    if !tickets.isEmpty { pool.cancel(location: poolIndex, tickets: tickets) }
+  }
+}

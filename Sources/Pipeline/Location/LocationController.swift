@@ -1,0 +1,199 @@
+// One location on this node: joins the pure machines to what they decide about. Consumer, scheduler, ledgers and pool
+// meet here and nowhere else; everything runs on T0, and every event is handled to its end before the next.
+//
+// Where an entry goes: received -> ledger begins the offset -> order key read -> scheduler says run, or wait -> pool ->
+// completion -> scheduler frees the key -> status or dead letter acknowledged -> ledger finishes -> commit.
+//
+// Split by concern: this file holds the state and carries out what `LocationMachine` decides; +Entries takes and
+// finishes entries; +Rebalance answers the group; +Commits brings offsets to the broker.
+//
+// It deliberately does not know where the desired state is stored, what HTTP is, or how an object is copied.
+public import Logging
+public import PipelineCore
+public import Reactor
+
+public final class LocationController {
+  /// One entry taken and not finished.
+  struct InFlight: Sendable {
+    enum Stage: Sendable {
+      /// Behind its key or for want of a worker: its bytes are here.
+      case waiting(KafkaMessage.Reference)
+      case running(since: Instant)
+      /// Its dead letter or status is on its way.
+      case acknowledging
+    }
+    let handle: LedgerTable.Handle
+    let offset: Offset
+    /// Assignment it came with (`RebalanceMachine.generation`).
+    let assignment: UInt32
+    let orderKey: UInt64
+    var stage: Stage
+  }
+
+  /// Taken, but refused by the scheduler (its key is full): waits here while its partition is paused.
+  struct Held {
+    let handle: LedgerTable.Handle
+    let offset: Offset
+    let assignment: UInt32
+    let orderKey: UInt64
+    let message: KafkaMessage.Reference
+  }
+
+  public let options: LocationOptions
+  public internal(set) var counters = LocationCounters()
+  /// Ranges that could not be read, newest last; the oldest are forgotten beyond 100.
+  public internal(set) var gaps: [OffsetGap] = []
+  public internal(set) var survey: [PartitionSurvey] = []
+  /// Wall clock of the last change of the effective state, Unix ms.
+  public private(set) var effectiveSinceMs = WallClock.nowMs()
+  public weak var observer: (any LocationObserver)?
+
+  let reactor: Reactor
+  let pool: WorkerPool
+  let outbox: Outbox
+  var log: Logger
+  var machine: LocationMachine
+  var rebalance = RebalanceMachine()
+  var ledgers = LedgerTable()
+  var inFlight: InFlightTable<InFlight>
+  var scheduler: KeyedScheduler
+  var held: [Held] = []
+  var consumer: Consumer!
+  /// librdkafka's generation that our machine's newest grant answers.
+  var grantGeneration: UInt32 = 0
+  var grantPartitions: [Partition] = []
+  var revokeGeneration: UInt32 = 0
+  var holds = PartitionHolds()
+  var commits = CommitBook()
+  var commitTimer: TimerToken?
+  var commitAnswerTimer: TimerToken?
+  var drainTimer: TimerToken?
+  var poolIndex: Int32 = -1
+  private var lastEffective: PipelineCore.EffectiveState
+  private var hook: HookToken?
+  private var isStopped = false
+
+  /// Makes the consumer, which connects but joins nothing until a desired state is known.
+  /// - Errors: properties librdkafka refuses.
+  public init(
+    reactor: Reactor, pool: WorkerPool, outbox: Outbox, options: LocationOptions, log: Logger
+  ) throws(KafkaError) {
+    self.reactor = reactor
+    self.pool = pool
+    self.outbox = outbox
+    self.options = options
+    self.log = log
+    self.log[metadataKey: "location"] = "\(options.site)"
+    machine = LocationMachine(mode: options.pauseMode)
+    lastEffective = machine.effective
+    inFlight = InFlightTable(countMax: options.limits.slotMax)
+    scheduler = KeyedScheduler(options.limits)
+    consumer = try Consumer(options.consumer, on: reactor, delegate: self)
+    poolIndex = pool.add(options.work, slots: options.limits.slotMax) { [unowned self] in self.completed($0) }
+    hook = reactor.addBeforeSleep { [unowned self] _ in self.beforeSleep() }
+  }
+
+  // MARK: What it is told
+
+  /// The stored state was read or changed. Before the first call nothing is consumed.
+  public func desiredChanged(paused: Bool, version: StateVersion) {
+    let known = PipelineCore.StateVersion(epoch: version.incarnation, number: version.number)
+    apply(machine.handle(.desiredChanged(paused: paused, version: known)))
+  }
+
+  /// Finishes what is taken, commits, closes the consumer; ends in `locationDidStop`.
+  public func stop() { apply(machine.handle(.stopRequested)) }
+
+  /// Gives up what is running: it is not committed and will be done again.
+  public func abandon() { cancelRunning { _ in true } }
+
+  // MARK: What it tells
+
+  public var site: String { options.site }
+  public var effective: PipelineCore.EffectiveState { machine.effective }
+  public var isPausedByDesire: Bool? { machine.desiredPaused }
+  /// Entries that run, or whose status is on its way.
+  public var runningCount: Int { inFlight.count - scheduler.waitingCount }
+  /// Entries taken that wait for their key or a worker.
+  public var queuedCount: Int { scheduler.waitingCount + held.count }
+  /// Everything taken and not finished.
+  public var inFlightCount: Int { inFlight.count + held.count }
+  public var partitions: [Partition] { ledgers.partitions }
+  public var hasAssignment: Bool { machine.hasAssignment }
+
+  // MARK: Machine
+
+  func apply(_ actions: LocationActions) {
+    for action in actions { perform(action) }
+    checkDrained()
+  }
+
+  private func perform(_ action: LocationActions.Action) {
+    switch action {
+    // The gate is `machine.isTaking`, asked at each credit; closing needs no call.
+    case .stopTaking: break
+    case .startTaking: consumer.creditAvailable()
+    case .pausePartitions: updateHolds { $0.setAll(paused: true) }
+    case .resumePartitions: updateHolds { $0.setAll(paused: false) }
+    case .commitOffsets: commitForMachine(ticket: machine.commitTicket)
+    case .armCommitRetry: armCommitRetry()
+    case .unsubscribe: unsubscribe()
+    case .subscribe: subscribe()
+    case .closeConsumer: consumer.close()
+    case .report: reportChange()
+    case .stopped: stopped()
+    }
+  }
+
+  private func subscribe() {
+    do throws(KafkaError) {
+      try consumer.subscribe()
+    } catch {
+      log.error("cannot subscribe", metadata: ["topic": "\(options.consumer.topic)", "error": "\(error)"])
+    }
+  }
+
+  private func unsubscribe() {
+    do throws(KafkaError) {
+      try consumer.unsubscribe()
+    } catch {
+      log.error("cannot unsubscribe", metadata: ["topic": "\(options.consumer.topic)", "error": "\(error)"])
+    }
+  }
+
+  private func reportChange() {
+    if machine.effective != lastEffective {
+      lastEffective = machine.effective
+      effectiveSinceMs = WallClock.nowMs()
+      log.info("state changed", metadata: ["state": "\(lastEffective.rawValue)", "inFlight": "\(inFlightCount)"])
+    }
+    observer?.locationReports(self)
+  }
+
+  /// Sends `drained` to whichever machine waits for it. Called after everything that may have emptied the table.
+  func checkDrained() {
+    if rebalance.wantsDrained, !hasRunning(ofAssignment: rebalance.generation) {
+      applyRebalance(rebalance.handle(.drained))
+    }
+    if machine.wantsDrained, inFlightCount == 0 { apply(machine.handle(.drained)) }
+  }
+
+  private func stopped() {
+    guard !isStopped else { return }
+    isStopped = true
+    if let hook { reactor.removeBeforeSleep(hook) }
+    for timer in [commitTimer, commitAnswerTimer, drainTimer] { if let timer { reactor.cancel(timer) } }
+    dropWaiting { _ in true }
+    pool.remove(poolIndex)
+    observer?.locationDidStop(self)
+  }
+
+  private func beforeSleep() {
+    guard ledgers.hasDirty else { return }
+    ledgers.takeDirty { partition, offset in
+      commits.note(partition, offset)
+      observer?.location(self, consumedUpTo: offset, of: partition)
+    }
+    armCommitTimer()
+  }
+}

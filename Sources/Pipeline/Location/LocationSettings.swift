@@ -1,0 +1,63 @@
+// What one location is made from, and the bounds its controller keeps.
+public import PipelineCore
+
+public struct LocationOptions: Sendable {
+  /// Between two commits while entries flow. A pause, a revoke and a stop commit at once.
+  public var commitInterval = Duration.seconds(1)
+  /// No answer to a commit for this long: asked again.
+  public static let commitAnswerMax = Duration.seconds(10)
+  /// Dead letters and statuses sent and not yet acknowledged; beyond it no entry is taken.
+  public static let acknowledgementsMax = 10_000
+  /// Entries the scheduler refused after they were taken: one for each paused partition.
+  public static let heldMax = 1_024
+
+  public var site: String
+  public var limits: KeyedScheduler.Limits
+  public var pauseMode: PauseMode
+  public var consumer: ConsumerConfiguration
+  public var work: WorkerLocation
+  /// Where entries that cannot be parsed go.
+  public var deadLetterTopic: String
+
+  public init(
+    site: String, limits: KeyedScheduler.Limits, pauseMode: PauseMode, consumer: ConsumerConfiguration,
+    work: WorkerLocation, deadLetterTopic: String
+  ) {
+    self.site = site
+    self.limits = limits
+    self.pauseMode = pauseMode
+    self.consumer = consumer
+    self.work = work
+    self.deadLetterTopic = deadLetterTopic
+  }
+}
+
+/// Counters of one location on this node since its start.
+public struct LocationCounters: Hashable, Sendable {
+  public var taken: UInt64 = 0
+  public var done: UInt64 = 0
+  public var alreadyThere: UInt64 = 0
+  public var skipped: UInt64 = 0
+  public var failed: UInt64 = 0
+  public var deadLettered: UInt64 = 0
+  public var abandoned: UInt64 = 0
+  /// Content moved by `done`.
+  public var bytes: Int64 = 0
+  /// Entries lost before they could be read (`OffsetGap`).
+  public var gapEntries: UInt64 = 0
+
+  /// Entries that have come to an end here.
+  public var finished: UInt64 { done + alreadyThere + skipped + failed + deadLettered }
+}
+
+/// What a controller tells whoever watches it. All calls on T0.
+public protocol LocationObserver: AnyObject {
+  /// The effective state, or the version of the stored state it answers for, changed.
+  func locationReports(_ location: LocationController)
+  /// An entry ended; for status records, failed lists and progress. Called before its offset may be committed.
+  func location(_ location: LocationController, finished outcome: WorkOutcome)
+  /// Everything below `offset` of that partition is done (not necessarily committed yet).
+  func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition)
+  /// It has stopped for good after `stop()`.
+  func locationDidStop(_ location: LocationController)
+}

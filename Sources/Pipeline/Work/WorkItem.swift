@@ -1,0 +1,62 @@
+// What crosses between the reactor and the workers: an item out, a completion back. Both are small values in batches;
+// the message's bytes stay where librdkafka put them and are freed by the worker.
+public import PipelineCore
+
+/// One entry to be carried out.
+struct WorkItem: Sendable {
+  /// Index of the location in the pool's table.
+  let location: Int32
+  let ticket: InFlightTicket
+  /// Owned by this item: whoever takes it must turn it back into a `KafkaMessage`.
+  let message: KafkaMessage.Reference
+  /// Dedupe hash of the task of the same key that succeeded just before; an entry with the same one is a repetition.
+  let previousDone: UInt64
+}
+
+/// What became of an entry. Everything but `abandoned` is final and already durable where the worker could make it so.
+public enum WorkOutcome: Sendable {
+  /// Written, with the bytes of content moved.
+  case done(bytes: Int64)
+  /// The destination had it already; nothing was written.
+  case alreadyThere
+  /// Not for this location.
+  case skipped(SkipReason)
+  /// Not an entry at all.
+  case deadLetter(DeadLetterReason)
+  /// Given up after its retries.
+  case failed(ReplicationFailure)
+  /// Cancelled before its end (revoke, shutdown): not finished, must not be committed.
+  case abandoned
+}
+
+/// The answer to one `WorkItem`.
+struct WorkCompletion: Sendable {
+  let location: Int32
+  let ticket: InFlightTicket
+  let outcome: WorkOutcome
+  /// Of what was done, for the key's next task; 0 otherwise.
+  var dedupe: UInt64 = 0
+  /// Handed back for outcomes that still need the bytes (dead letter); else freed by the worker.
+  var message: KafkaMessage.Reference?
+}
+
+/// Why an object version could not be replicated: for the status, the failed list and the log.
+public struct ReplicationFailure: Hashable, Sendable {
+  public var bucket: String
+  public var key: String
+  public var versionId: String?
+  /// Stable code, for example `SourceUnreadable`.
+  public var code: String
+  /// Names the thing and the way out.
+  public var message: String
+  public var attempts: Int
+
+  public init(bucket: String, key: String, versionId: String?, code: String, message: String, attempts: Int) {
+    self.bucket = bucket
+    self.key = key
+    self.versionId = versionId
+    self.code = code
+    self.message = message
+    self.attempts = attempts
+  }
+}

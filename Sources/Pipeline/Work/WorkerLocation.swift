@@ -1,0 +1,36 @@
+// What a worker knows of a location: how entries for it are carried out. Made on T0, used on every worker.
+public import PipelineCore
+public import Reactor
+
+/// Carries out entries of one location on one worker.
+/// - Thread: one worker's; made there and never leaves it.
+public protocol EntryReplicator: AnyObject {
+  /// Copies (or deletes) what the entry names, retries included, and makes the outcome durable where it is kept with
+  /// the object. Never throws: what cannot be done is a `.failed`.
+  /// Ends early with `.abandoned` when its task is cancelled.
+  func replicate(_ entry: ReplicationEntry) async -> WorkOutcome
+}
+
+/// The recipe of a location.
+public struct WorkerLocation: Sendable {
+  public enum Kind: Sendable {
+    /// Completes at once, for benchmarks: decoded and routed, then nothing.
+    case noop
+    /// Makes the replicator, once on each worker.
+    case replicator(@Sendable (Reactor) throws(WorkerLocationError) -> any EntryReplicator)
+  }
+
+  public let site: Site
+  public let kind: Kind
+
+  public init(site: Site, kind: Kind) {
+    self.site = site
+    self.kind = kind
+  }
+}
+
+/// A location that cannot be served: its root is missing or not writable, its credentials are refused.
+public struct WorkerLocationError: Error, Sendable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}

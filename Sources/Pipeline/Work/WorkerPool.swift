@@ -1,0 +1,122 @@
+// The bounded pool: N threads, each a reactor. T0 hands items over in batches, one for each worker and turn, and gets
+// completions back the same way. How many items exist at a time is bounded by the in-flight slots of the locations,
+// so both inboxes have room for all of them and a push is never refused.
+internal import PipelineCore
+public import Reactor
+
+public final class WorkerPool {
+  /// In-flight slots of all locations together: `concurrency + waitingMax` each.
+  public static let slotsMax = 65_536
+  public static let workersMax = 64
+
+  private struct Member {
+    let thread: ReactorThread
+    let worker: Worker
+    let items: Inbox<WorkItem>
+    /// Handed over before the reactor sleeps.
+    var outgoing: [WorkItem] = []
+    var inFlight = 0
+  }
+
+  private struct Place {
+    let receive: (WorkCompletion) -> Void
+    /// By slot: which worker has the item.
+    var memberOfSlot: [UInt8]
+  }
+
+  private var members: [Member] = []
+  private var places: [Place?] = []
+  private let completions = Inbox<WorkCompletion>(countMax: slotsMax)
+  private var hook: HookToken?
+
+  /// Starts the threads (`worker-0`, …).
+  /// - Thread: T0; the pool belongs to `reactor`. - Blocking: until they run.
+  /// - Errors: `Errno` of pthread_create and friends.
+  public init(reactor: Reactor, workers: Int) throws(Errno) {
+    precondition((1...Self.workersMax).contains(workers))
+    for index in 0..<workers { members.append(try Self.startMember(index, completions)) }
+    reactor.attach(completions) { [weak self] _, batch in self?.receive(batch) }
+    hook = reactor.addBeforeSleep { [weak self] _ in self?.flush() }
+  }
+
+  private static func startMember(_ index: Int, _ completions: Inbox<WorkCompletion>) throws(Errno) -> Member {
+    let items = Inbox<WorkItem>(countMax: slotsMax)
+    let made = Lock<Worker?>(nil)
+    let thread = try ReactorThread.start(name: "worker-\(index)") { own in
+      let worker = Worker(handle: own.handle, completions: completions)
+      worker.start(own, items: items)
+      made.withLock { $0 = worker }
+    }
+    guard let worker = made.withLock({ $0 }) else { preconditionFailure("the thread's body has run") }
+    return Member(thread: thread, worker: worker, items: items)
+  }
+
+  public var workerCount: Int { members.count }
+
+  // MARK: Locations
+
+  /// Makes a location known to all workers.
+  /// - Parameter slots: its `concurrency + waitingMax`; a ticket's slot is below it.
+  /// - Parameter receive: called on T0 with each completion, also those of tickets cancelled since.
+  /// - Returns: the index to put into its items.
+  func add(_ location: WorkerLocation, slots: Int, receive: @escaping (WorkCompletion) -> Void) -> Int32 {
+    let index = places.firstIndex { $0 == nil } ?? places.count
+    if index == places.count { places.append(nil) }
+    places[index] = Place(receive: receive, memberOfSlot: Array(repeating: 0, count: slots))
+    for member in members { post(member) { $0.setLocation(Int32(index), location) } }
+    return Int32(index)
+  }
+
+  /// - Precondition: nothing of it is in flight.
+  func remove(_ index: Int32) {
+    places[Int(index)] = nil
+    for member in members { post(member) { $0.setLocation(index, nil) } }
+  }
+
+  private func post(_ member: Member, _ action: @escaping @Sendable (isolated Worker) -> Void) {
+    let worker = member.worker
+    // Refused only by a worker that has ended, which needs to know nothing any more.
+    member.thread.handle.post { _ in worker.assumeIsolated(action) }
+  }
+
+  // MARK: Items
+
+  /// Gives an item to the worker with the least to do; it leaves at the end of the turn.
+  func submit(_ item: WorkItem) {
+    var best = 0
+    for index in members.indices where members[index].inFlight < members[best].inFlight { best = index }
+    members[best].inFlight += 1
+    members[best].outgoing.append(item)
+    places[Int(item.location)]?.memberOfSlot[Int(item.ticket.slot)] = UInt8(best)
+  }
+
+  /// Asks running items to end early; each still answers, with `.abandoned` if it was in time.
+  func cancel(location: Int32, tickets: [InFlightTicket]) {
+    for member in members { post(member) { $0.cancel(location: location, tickets: tickets) } }
+  }
+
+  private func flush() {
+    for index in members.indices where !members[index].outgoing.isEmpty {
+      let count = members[index].items.push(contentsOf: members[index].outgoing)
+      precondition(count == members[index].outgoing.count, "more items than in-flight slots")
+      members[index].outgoing.removeAll(keepingCapacity: true)
+    }
+  }
+
+  private func receive(_ batch: [WorkCompletion]) {
+    for completion in batch {
+      guard let place = places[Int(completion.location)] else { continue }
+      members[Int(place.memberOfSlot[Int(completion.ticket.slot)])].inFlight -= 1
+      place.receive(completion)
+    }
+  }
+
+  // MARK: End
+
+  /// Ends the threads. - Blocking: until the item each one is at has reached its next suspension.
+  public func stop() {
+    for member in members { member.thread.handle.stop() }
+    for member in members { member.thread.join() }
+    members.removeAll()
+  }
+}
