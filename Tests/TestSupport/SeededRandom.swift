@@ -19,7 +19,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
   /// 0 ..< bound. The bias is below 2^-32 for the small bounds of tests; it is a multiplication, not a loop.
   public mutating func below(_ bound: Int) -> Int {
-    Int((next() >> 32) &* UInt64(bound) >> 32)
+    Int(((next() >> 32) &* UInt64(bound)) >> 32)
   }
 
   /// True with a probability of `percent` in 100.
