@@ -68,4 +68,26 @@ import Testing
     #expect(count ?? 0 == 0)
     #expect(done > Self.repeats)
   }
+
+  @Test func readingAnEntryForTheSchedulerOrForRoutingAllocatesNothing() {
+    let entry = Array(
+      #"""
+      {"type":"put","bucket":"photos","key":"2031/cat.png\u000098123456789012999999RG001  ","value":"{\"content-length\":9,\#
+      \"replicationInfo\":{\"status\":\"PENDING\",\"backends\":[{\"site\":\"a\",\"status\":\"PENDING\"}],\"content\":[\"DATA\"],\#
+      \"storageClass\":\"a\"}}"}
+      """#.utf8)
+    let site = Site("a")
+    var done = 0
+    func round() {
+      guard case .entry = EntryDecoder.head(entry.span), case .replicate = EntryDecoder.decodeRouting(entry.span, site: site)
+      else {
+        return
+      }
+      done += 1
+    }
+    round()
+    let count = allocations { for _ in 0..<1_000 { round() } }
+    #expect(count ?? 0 == 0)
+    #expect(done == 1_001)
+  }
 }

@@ -48,6 +48,8 @@ private func takeAndFinish(_ subject: inout SchedulerSubject, _ count: Int, repe
 }
 
 let benchmarks: @Sendable () -> Void = {
+  registerEntryBenchmarks()
+
   measure("ledger: begin and finish") {
     LedgerSubject()
   } operations: {
