@@ -6,7 +6,8 @@
 //   or not. Of two batches that are too big together the newer one is lost as well: keep a batch under half the limit.
 // - A fetch brings one batch per partition, and one that finds nothing is answered after the whole `fetch.wait.max.ms`
 //   even if data comes meanwhile: clients in embedded mode set it low.
-// - The first join of a group takes 3 s, and a session time-out below that expels the joiner; a join to a living or just emptied group takes about one session time-out.
+// - The first join of a group takes 3 s, and a session time-out below that expels the joiner; a join to a living or
+//   just emptied group takes about one session time-out, sometimes two.
 //   While members join, commits are refused (`rebalanceInProgress`), where a real broker takes them.
 // - Group offsets live as long as the process; a commit to a group without members is accepted only if nobody ever
 //   joined it. No transactions across restarts, no ACLs, no TLS, no compaction, no retention by time, no static members.

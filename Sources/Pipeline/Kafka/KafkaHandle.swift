@@ -4,6 +4,7 @@
 internal import CLinux
 internal import CRdkafka
 internal import Glibc
+internal import Synchronization
 
 final class KafkaHandle: Sendable {
   // nonisolated(unsafe): the pointer never changes and librdkafka's functions may be called from any thread.
@@ -24,6 +25,7 @@ final class KafkaHandle: Sendable {
     }
     raw = handle
     self.events = events
+    Self.madeCount.add(1, ordering: .relaxed)
   }
 
   deinit {
@@ -31,8 +33,13 @@ final class KafkaHandle: Sendable {
     KafkaReaper.destroy(raw, keeping: events)
   }
 
-  /// librdkafka's own threads in this process, of all instances.
-  static var libraryThreadCount: Int { Int(rd_kafka_thread_cnt()) }
+  private static let madeCount = Atomic<Int>(0)
+  fileprivate static let destroyedCount = Atomic<Int>(0)
+
+  /// Instances made, and those ended with all their threads, in this process.
+  static var census: (made: Int, destroyed: Int) {
+    (madeCount.load(ordering: .relaxed), destroyedCount.load(ordering: .acquiring))
+  }
 }
 
 /// Ends instances, each on a thread of its own, so that none waits for another.
@@ -59,6 +66,7 @@ private final class KafkaReaper {
   func run() {
     // The group has been left before (Consumer.close) or there was none to leave.
     rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+    KafkaHandle.destroyedCount.add(1, ordering: .releasing)
   }
 }
 

@@ -142,6 +142,11 @@ final class ConsumerOwner: ConsumerDelegate {
     return fixture.wait { commits.contains { $0.token == token } } && commits.last!.isComplete
   }
 
+  /// The same for all partitions assigned; false also if it was refused at once.
+  func commitSucceeds(_ fixture: KafkaFixture) -> Bool {
+    do { return try commitAll(fixture, partitions: consumer.partitions.map(\.value)) } catch { return false }
+  }
+
   func close(_ fixture: KafkaFixture) -> Bool {
     consumer.close()
     return fixture.wait { isClosed }

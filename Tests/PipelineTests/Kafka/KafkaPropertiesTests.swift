@@ -1,0 +1,84 @@
+// The operator's properties: which are refused, that a secret never shows, and what is in force in the end.
+import Testing
+
+@testable import Pipeline
+
+@Suite struct KafkaPropertiesTests {
+  private func refusal(_ user: [String: String]) -> KafkaPropertyError? {
+    do throws(KafkaPropertyError) {
+      _ = try KafkaProperties(bootstrapServers: "127.0.0.1:9092", user: user)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  @Test func everyPropertyOurPromisesRestOnIsRefusedByName() {
+    let keys = [
+      "group.id", "group.instance.id", "enable.auto.offset.store", "enable.auto.commit", "auto.offset.reset",
+      "partition.assignment.strategy", "plugin.library.paths",
+    ]
+    for key in keys {
+      #expect(refusal([key: "x"]) == .reserved(key: key))
+      #expect(refusal([key: "x"])?.description.contains(key) == true)
+    }
+  }
+
+  @Test func unknownKeysAndRefusedValuesNameTheKey() {
+    #expect(refusal(["sesion.timeout.ms": "1"]) == .unknown(key: "sesion.timeout.ms"))
+    #expect(refusal(["session.timeout.ms": "soon"])?.key == "session.timeout.ms")
+    #expect(refusal(["security.protocol": "carrier-pigeon"])?.description.contains("security.protocol") == true)
+    #expect(refusal(["session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"]) == nil)
+  }
+
+  /// A pointer given as text would be called.
+  @Test func callbacksCannotBeSetByName() {
+    for key in ["rebalance_cb", "log_cb", "opaque", "socket_cb", "interceptors", "default_topic_conf"] {
+      #expect(refusal([key: "0x1"]) != nil, "\(key)")
+    }
+  }
+
+  @Test func secretsAreNeverPrinted() throws {
+    let secret = "hunter2-\u{1F511}"
+    let keys = ["sasl.password", "sasl.username", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret"]
+    for key in keys {
+      #expect(KafkaProperties.isSecret(key), "\(key)")
+      if let refused = refusal([key: secret]) { #expect(!refused.description.contains(secret)) }
+    }
+    let properties = try KafkaProperties(bootstrapServers: "h:1", user: ["sasl.password": secret, "debug": "cgrp"])
+    #expect(!"\(properties)".contains(secret))
+    #expect("\(properties)".contains("debug=cgrp") && "\(properties)".contains("sasl.password=(hidden)"))
+    #expect(refusal(["ssl.key.pem": secret])?.description.contains(secret) != true)
+  }
+
+  @Test func withoutABrokerThereIsNothingToConnectTo() {
+    #expect(throws: KafkaPropertyError.self) { try KafkaProperties(bootstrapServers: "") }
+  }
+
+  @Test func defaultsThenTheOperatorsThenOurs() throws {
+    let properties = try KafkaProperties(
+      bootstrapServers: "127.0.0.1:1", user: ["session.timeout.ms": "7000", "log.queue": "false", "acks": "1"])
+    var consumer = ConsumerConfiguration(properties: properties, groupId: "grp", topic: "t")
+    consumer.instanceId = "node-a/t"
+    let conf = try consumer.conf()
+    let expected = [
+      "bootstrap.servers": "127.0.0.1:1", "group.id": "grp", "group.instance.id": "node-a/t", "session.timeout.ms": "7000",
+      "heartbeat.interval.ms": "3000", "enable.auto.commit": "false", "enable.auto.offset.store": "false",
+      "auto.offset.reset": "error", "partition.assignment.strategy": "range,roundrobin", "check.crcs": "true",
+      "log.queue": "true", "queued.max.messages.kbytes": "65536", "client.id": "downbeat", "statistics.interval.ms": "0",
+    ]
+    for (key, value) in expected { #expect(conf.get(key) == value, "\(key)") }
+    let producer = try ProducerConfiguration(properties: properties).conf()
+    #expect(producer.get("acks") == "1" && producer.get("enable.idempotence") == "false")
+    #expect(producer.get("max.in.flight.requests.per.connection") == "1")
+  }
+
+  @Test func errorsNameWhatFailedAndWhetherToTryAgain() {
+    let error = KafkaError(.queueFull, call: "produce", topic: "t", partition: nil)
+    #expect(error.description == "produce t: Local: Queue full (_QUEUE_FULL)")
+    #expect(error.isRetriable && !error.isFatal)
+    #expect(KafkaError(.fatal, call: "x").isFatal && KafkaError(.fencedInstance, call: "x").isFatal)
+    #expect(!KafkaError(.topicAuthorizationFailed, call: "x").isRetriable)
+    #expect(KafkaError(KafkaError.Code(rawValue: 12_345), call: "x").description.contains("12345"))
+  }
+}
