@@ -95,5 +95,10 @@ static inline int db_pin_thread(unsigned cpu) {
 // In Swift the name flock is the struct of fcntl(2).
 static inline int db_flock(int fd, int operation) { return flock(fd, operation); }
 
+// fallocate with FALLOC_FL_KEEP_SIZE: room on disk after the end of the file.
+static inline int db_reserve(int fd, int64_t offset, int64_t length) {
+  return (int)syscall(SYS_fallocate, fd, 1, offset, length);
+}
+
 static inline int db_gettid(void) { return (int)syscall(SYS_gettid); }
 #endif
