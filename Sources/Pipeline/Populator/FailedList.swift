@@ -59,7 +59,7 @@ public actor FailedList {
     publish()
   }
 
-  public func page(markerMs: Int64? = nil) throws(Errno) -> FailedPage {
+  public func page(markerMs: Int64? = nil) throws(Errno) -> FailedListPage {
     defer { publish() }
     return try log.page(markerMs: markerMs)
   }

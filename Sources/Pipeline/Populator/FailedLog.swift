@@ -10,7 +10,7 @@ internal import Glibc
 public import Reactor
 
 /// A page of the failed list, newest first.
-public struct FailedPage: Hashable, Sendable {
+public struct FailedListPage: Hashable, Sendable {
   public var records: [FailedRecord] = []
   /// Time (Unix ms) of the next record to list; nil at the end.
   public var nextMarkerMs: Int64?
@@ -122,10 +122,10 @@ public final class FailedLog {
 
   /// - Parameter markerMs: lists from the newest record not after it; nil: from the newest.
   /// - Blocking: a read per record.
-  func page(markerMs: Int64? = nil, nowMs: Int64 = WallClock.nowMs()) throws(Errno) -> FailedPage {
+  func page(markerMs: Int64? = nil, nowMs: Int64 = WallClock.nowMs()) throws(Errno) -> FailedListPage {
     expire(nowMs: nowMs)
     var places: [FailedIndex.Place] = []
-    var page = FailedPage()
+    var page = FailedListPage()
     index.newestFirst(notAfter: markerMs ?? .max) { place in
       if places.count >= Self.pageCount, place.atMs != places.last?.atMs {
         page.nextMarkerMs = place.atMs

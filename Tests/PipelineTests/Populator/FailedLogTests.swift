@@ -65,7 +65,7 @@ private func reopened(_ tree: TempTree, recordsMax: Int = 1_000, nowMs: Int64 = 
   #expect(seen == (0..<260).reversed().map { "k\($0)" })
   #expect(sizes == [101, 102, 57])
   #expect(try log.page(markerMs: .max, nowMs: 2_000).records.first?.key == "k259", "a marker in the future lists from the newest")
-  #expect(try log.page(markerMs: 999, nowMs: 2_000) == FailedPage())
+  #expect(try log.page(markerMs: 999, nowMs: 2_000) == FailedListPage())
 }
 
 @Test func pagingStepsOverWhatWasCleared() throws {
