@@ -247,7 +247,7 @@ final class LocationEnqueuer: EventSource, TimerTarget {
       status.deletesWithheld = Self.sourceRemoved
       return
     }
-    let hash = objectKeyHash(encode(object, nil).key)
+    let hash = objectKeyHash(EntryForm.messageKey(object))
     guard outstanding.isWaiting(hash) || probe.hasCopy(of: object) else { return }
     enqueue(object, nil)
   }
