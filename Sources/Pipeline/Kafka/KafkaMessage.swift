@@ -7,7 +7,7 @@
 public import PipelineCore
 internal import CRdkafka
 
-public struct KafkaMessage: ~Copyable, @unchecked Sendable {
+public struct KafkaMessage: ~Copyable, @unchecked Sendable {  // one owner, atomic counts: see above
   private let raw: UnsafeMutablePointer<rd_kafka_message_t>
   /// Retained; a plain pointer so that ownership can be given away with `release()`.
   private let handle: Unmanaged<KafkaHandle>

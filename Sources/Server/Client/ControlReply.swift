@@ -45,6 +45,25 @@ enum ControlReply {
     var lag: Int?
     var scheduledResume: String?
     var nodes: [Node]?
+    var gaps: [Gap]?
+    var notes: [String]?
+  }
+
+  /// Entries the broker dropped before they were read.
+  struct Gap: Decodable {
+    var topic: String
+    var partition: Int
+    var from: Int64
+    var to: Int64
+  }
+
+  /// One reason for not being ready, of `GET /_/ready`.
+  struct Problem: Decodable, CustomStringConvertible {
+    var component: String
+    var status: String
+    var site: String?
+
+    var description: String { site.map { "\(component) of \($0): \(status)" } ?? "\(component): \(status)" }
   }
 
   struct Node: Decodable {

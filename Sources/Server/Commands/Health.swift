@@ -18,11 +18,19 @@ struct Health: ParsableCommand {
     control.url = url
     let client = try control.client()
     let ready = try client.send(.get, "/_/ready")
-    let text = String(decoding: ready.body, as: UTF8.self)
-    if json { print(text) }
+    if json { control.printBody(ready) }
     guard ready.status == 200 else {
-      throw CommandFailure.running("\(client.url) is not ready (\(ready.status)): \(text)")
+      throw CommandFailure.running("\(client.url) is not ready (\(ready.status)): \(Self.reasons(ready.body))")
     }
     if !json { print("\(client.url): ready") }
+  }
+
+  private static func reasons(_ body: [UInt8]) -> String {
+    do throws(CommandFailure) {
+      return try ControlReply.decode([ControlReply.Problem].self, body).map(\.description).joined(separator: ", ")
+    } catch {
+      // Not the daemon's list (a proxy in between): as it came.
+      return String(decoding: body.prefix(500), as: UTF8.self)
+    }
   }
 }

@@ -62,6 +62,20 @@ struct Top: ParsableCommand {
         resume == "none" ? "-" : resume,
       ])
     }
-    return table.lines
+    return table.lines + remarks(locations)
+  }
+
+  /// What no column can say: lost entries and notes, each once.
+  private static func remarks(_ locations: [ControlReply.Location]) -> [String] {
+    var lines: [String] = []
+    for location in locations {
+      for gap in location.gaps ?? [] {
+        lines.append(
+          "\(location.location): entries \(gap.from) to \(gap.to - 1) of \(gap.topic)/\(gap.partition) were dropped by the broker unread"
+        )
+      }
+    }
+    for note in locations.flatMap({ $0.notes ?? [] }) where !lines.contains(note) { lines.append(note) }
+    return lines.isEmpty ? [] : [""] + lines
   }
 }

@@ -3,6 +3,8 @@
 // What a location or the source must hold depends on its type; what must exist at all depends on the roles. An item that
 // this build cannot serve is an error unless it is disabled, and a disabled item is not examined further.
 
+internal import Pipeline
+
 struct ReplicationReader {
   let context: LoadContext
   let purpose: ConfigurationPurpose
@@ -26,7 +28,9 @@ struct ReplicationReader {
     result.failureExpiryS = section.int(
       "monitorReplicationFailureExpiryTimeS", in: 1...31_536_000, default: result.failureExpiryS)
     result.objectSizeBounds = objectSizeBounds(section, default: result.objectSizeBounds)
-    result.queueProcessor = queueProcessor(section.section("queueProcessor"))
+    let processor = section.section("queueProcessor")
+    result.queueProcessor = queueProcessor(processor)
+    checkSlots(result, in: processor)
     result.statusProcessor = statusProcessor(section.section("replicationStatusProcessor"))
     section.finish()
     return result
@@ -65,7 +69,7 @@ struct ReplicationReader {
     result.concurrency = section.int("concurrency", in: 1...10_000, default: result.concurrency)
     result.waitingMax = section.int("waitingMax", in: 0...100_000, default: result.concurrency)
     result.waitingPerKeyMax = section.int("waitingPerKeyMax", in: 1...100_000, default: max(1, result.waitingMax))
-    result.workerThreads = section.int("workerThreads", in: 1...256, default: result.workerThreads)
+    result.workerThreads = section.int("workerThreads", in: 1...WorkerPool.workersMax, default: result.workerThreads)
     result.pauseMode = section.choice("pauseMode", Configuration.QueueProcessor.PauseMode.self) ?? result.pauseMode
     result.mpuPartsConcurrency = section.int("mpuPartsConcurrency", in: 1...1000, default: result.mpuPartsConcurrency)
     result.minMPUSizeMB = section.int("minMPUSizeMB", in: 1...5120, default: result.minMPUSizeMB)
@@ -73,6 +77,17 @@ struct ReplicationReader {
     result.probe = section.probeServer()
     section.finish(unused: ["circuitBreaker", "sourceCheckIfSizeGreaterThanMB"])
     return result
+  }
+
+  /// Every location has its own slots, and the pool has a bound for all of them together.
+  private func checkSlots(_ settings: Configuration.Replication, in section: Section) {
+    let served = settings.locations.count { !$0.isDisabled }
+    let each = settings.queueProcessor.concurrency + settings.queueProcessor.waitingMax
+    if served * each > WorkerPool.slotsMax {
+      section.error(
+        "concurrency",
+        "and waitingMax make \(each) entries for each of \(served) locations; all together may have \(WorkerPool.slotsMax)")
+    }
   }
 
   private func statusProcessor(_ section: Section) -> Configuration.StatusProcessor {

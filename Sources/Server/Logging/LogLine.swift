@@ -4,6 +4,7 @@
 // characters are escaped in both forms: an object's key must not be able to paint on an operator's terminal.
 
 internal import Logging
+internal import PipelineCore
 
 struct LogLine {
   /// PIPE_BUF on Linux.
@@ -24,7 +25,7 @@ struct LogLine {
     var line = LogLine()
     line.bytes.reserveCapacity(256)
     line.bytes += Array("{".utf8)
-    line.member("time", .string(UTCTime.text(ms: timeMs)), first: true)
+    line.member("time", .string(ISO8601.string(ms: timeMs)), first: true)
     line.member("level", .string(word(event.level)))
     line.member("message", .string(event.message.description))
     line.member("logger", .string(label))
@@ -109,7 +110,7 @@ struct LogLine {
 
   /// `12:34:56 warn: message (key=value, …)` and a line feed; the level only when it is not info.
   static func human(timeMs: Int64, event: LogEvent, fields: Logger.Metadata) -> [UInt8] {
-    var text = String(UTCTime.text(ms: timeMs).dropFirst(11).prefix(8)) + " "
+    var text = String(ISO8601.string(ms: timeMs).dropFirst(11).prefix(8)) + " "
     if event.level != .info && event.level != .notice { text += word(event.level) + ": " }
     text += plain(event.message.description)
     var details = fields.sorted { $0.key < $1.key }.map { "\($0.key)=\(plain($0.value.description))" }
@@ -139,32 +140,4 @@ struct LogLine {
     while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
     return text[..<end] + "…"
   }
-}
-
-/// Unix milliseconds as `2028-06-28T05:40:20.600Z`.
-enum UTCTime {
-  static func text(ms: Int64) -> String {
-    let (days, rest) = (Int(ms.floored(by: 86_400_000)), Int(ms - ms.floored(by: 86_400_000) * 86_400_000))
-    // Howard Hinnant's civil_from_days, with years that begin in March.
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let march = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * march + 2) / 5 + 1
-    let month = march < 10 ? march + 3 : march - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(rest / 3_600_000, 2)):"
-      + "\(padded(rest / 60_000 % 60, 2)):\(padded(rest / 1000 % 60, 2)).\(padded(rest % 1000, 3))Z"
-  }
-
-  private static func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
-  }
-}
-
-extension Int64 {
-  fileprivate func floored(by divisor: Int64) -> Int64 { self >= 0 ? self / divisor : (self - divisor + 1) / divisor }
 }

@@ -126,7 +126,7 @@ enum ControlBodies {
   }
 
   /// ISO 8601 in UTC with milliseconds, or `none`.
-  private static func time(_ unixMs: Int64?) -> String { unixMs.map { ISOTime.text(unixMs: $0) } ?? "none" }
+  private static func time(_ unixMs: Int64?) -> String { unixMs.map { ISO8601.string(ms: $0) } ?? "none" }
 }
 
 extension JSONWriter {

@@ -227,6 +227,19 @@ private let list = "extensions.replication.destination.bootstrapList"
       capabilities: .fileOnly),
   ]) func whatThisBuildCannotServeIsAnErrorUnlessDisabled(_ row: RemarkCase) { row.check() }
 
+  @Test func theSlotsOfAllLocationsTogetherAreBounded() {
+    let text = """
+      extensions: { replication: { source: { type: file, path: /src },
+        destination: { bootstrapList: [{ site: a, type: noop }, { site: b, type: noop }, { site: c, type: azure, disabled: true }] },
+        queueProcessor: { concurrency: 10000, waitingMax: 30000 } } }
+      """
+    #expect(
+      load(text).remarks == [
+        "config.yaml:3:34: error: extensions.replication.queueProcessor.concurrency: and waitingMax make 40000 entries for each "
+          + "of 2 locations; all together may have 65536"
+      ])
+  }
+
   @Test func aSourceIsRequiredByLocationsThatReadIt() {
     let text = "extensions: { replication: { destination: { bootstrapList: [{ site: a, type: file, path: /a }] } } }"
     #expect(

@@ -61,13 +61,6 @@ private func json(_ event: LogEvent, _ fields: Logger.Metadata = [:]) -> String 
     #expect(String(decoding: line, as: UTF8.self) == "05:40:20 error: failed (key=a\\x1b[31mb\\x0a, n=2)\n")
   }
 
-  @Test(arguments: [
-    (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
-    (4_102_444_799_999, "2099-12-31T23:59:59.999Z"), (1_845_783_620_600, "2028-06-28T05:40:20.600Z"),
-  ]) func timesAreUTCWithMilliseconds(ms: Int64, text: String) {
-    #expect(UTCTime.text(ms: ms) == text)
-  }
-
   @Test func oneThresholdGovernsEveryLoggerAndNothingIsFormattedBelowIt() {
     let threshold = LogThreshold(.info)
     let pipe = Pipe()
