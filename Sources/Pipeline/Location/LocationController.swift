@@ -97,8 +97,7 @@ public final class LocationController {
 
   /// The stored state was read or changed. Before the first call nothing is consumed.
   public func desiredChanged(paused: Bool, version: StateVersion) {
-    let known = PipelineCore.StateVersion(epoch: version.incarnation, number: version.number)
-    apply(machine.handle(.desiredChanged(paused: paused, version: known)))
+    apply(machine.handle(.desiredChanged(paused: paused, version: version)))
   }
 
   /// Finishes what is taken, commits, closes the consumer; ends in `locationDidStop`.

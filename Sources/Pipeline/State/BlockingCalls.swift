@@ -58,11 +58,13 @@ final class BlockingCalls {
       reactor.schedule(after: .zero) { _ in completion() }
       return
     }
-    let accepted = run({ thread.handle.stop() }) { [weak self] in
-      thread.join()  // it has nothing left to do: microseconds
-      self?.thread = nil
-      completion()
-    }
+    let accepted = run(
+      { thread.handle.stop() },
+      then: { [weak self] in
+        thread.join()  // it has nothing left to do: microseconds
+        self?.thread = nil
+        completion()
+      })
     if !accepted { reactor.schedule(after: .zero) { _ in completion() } }
   }
 

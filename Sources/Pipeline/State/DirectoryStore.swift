@@ -6,6 +6,7 @@
 //
 // Deliberately without inotify: a file edited by hand is seen at the next read, not at once. Reports of nodes live in memory:
 // the one node there is ends with the process.
+public import PipelineCore
 public import Reactor
 
 public final class DirectoryStore: StateStore {
@@ -88,7 +89,7 @@ public final class DirectoryStore: StateStore {
 
   public func create(_ key: LocationKey, json: [UInt8], _ completion: @escaping (Result<StateVersion, StateStoreError>) -> Void) {
     write(key, json: json, completion) { present in
-      present == nil ? .success(StateVersion(incarnation: WallClock.nowMs(), number: 0)) : .failure(.alreadyExists)
+      present == nil ? .success(StateVersion(epoch: WallClock.nowMs(), number: 0)) : .failure(.alreadyExists)
     }
   }
 
@@ -99,7 +100,7 @@ public final class DirectoryStore: StateStore {
     write(key, json: json, completion) { present in
       guard let present else { return .failure(.notFound) }
       guard present == expected else { return .failure(.versionMismatch) }
-      return .success(StateVersion(incarnation: expected.incarnation, number: expected.number + 1))
+      return .success(StateVersion(epoch: expected.epoch, number: expected.number + 1))
     }
   }
 

@@ -2,6 +2,7 @@
 //
 // Invariant: two versions are compared only when they belong to the same incarnation of the stored node. A node that was
 // deleted and made again counts from zero, so a bare number says nothing across that gap.
+public import PipelineCore
 
 /// The three services of the control API (contract section 4).
 public enum ControlledService: String, Hashable, Sendable, CaseIterable {
@@ -25,23 +26,12 @@ public struct LocationKey: Hashable, Comparable, Sendable, CustomStringConvertib
   }
 }
 
-/// One version of a stored state: the node's incarnation (ZooKeeper's `czxid`) and the count of writes since.
-public struct StateVersion: Hashable, Sendable, CustomStringConvertible {
-  public var incarnation: Int64
-  public var number: Int64
+extension StateVersion {
+  /// Whether this version has the write `other` in it: same incarnation and not older. False across incarnations.
+  public func includes(_ other: StateVersion) -> Bool { epoch == other.epoch && number >= other.number }
 
-  public init(incarnation: Int64, number: Int64) {
-    self.incarnation = incarnation
-    self.number = number
-  }
-
-  public var description: String { "\(number)@\(incarnation)" }
-
-  /// Whether this version includes the write `other`: same incarnation and not older. False across incarnations.
-  public func includes(_ other: StateVersion) -> Bool { incarnation == other.incarnation && number >= other.number }
-
-  /// Whether this version is known to be older than `other`. False across incarnations: nothing is known then.
-  public func isOlder(than other: StateVersion) -> Bool { incarnation == other.incarnation && number < other.number }
+  /// For log lines.
+  var text: String { "\(number)@\(epoch)" }
 }
 
 /// What a store holds for a location: the JSON text as somebody wrote it, valid or not, and its version.

@@ -1,6 +1,6 @@
 // One stored state in one file: a header line with its version, then the JSON text as given.
 //
-//   downbeat-state 1 incarnation=1795423000123456 version=3 saved=1795423000123
+//   downbeat-state 1 epoch=1795423000123456 version=3 saved=1795423000123
 //   {"paused":true,"scheduledResume":null}
 //
 // Invariant: at any moment, a kill in between included, the file holds either the old entry or the new one in full. A write
@@ -9,6 +9,7 @@
 // A file without header but with JSON is somebody's own (an operator's editor): version 0. Anything else is handed on as it is,
 // so that whoever reads the JSON finds it unreadable and says so; it is never taken for a state.
 internal import Glibc
+internal import PipelineCore
 internal import Reactor
 
 struct StateFile: Hashable, Sendable {
@@ -69,17 +70,18 @@ struct StateFile: Hashable, Sendable {
 
   static func serialize(_ content: Content) -> [UInt8] {
     let version = content.entry.version
-    let header = "\(magic) incarnation=\(version.incarnation) version=\(version.number) saved=\(content.savedAtMs)\n"
+    let header = "\(magic) epoch=\(version.epoch) version=\(version.number) saved=\(content.savedAtMs)\n"
     return Array(header.utf8) + content.entry.json + [UInt8(ascii: "\n")]
   }
 
   static func parse(_ bytes: [UInt8]) -> Content {
     if let lineEnd = bytes.firstIndex(of: UInt8(ascii: "\n")), bytes.last == UInt8(ascii: "\n"), lineEnd < bytes.count - 1,
-      let header = parseHeader(bytes[..<lineEnd]) {
+      let header = parseHeader(bytes[..<lineEnd])
+    {
       let json = Array(bytes[(lineEnd + 1)..<(bytes.count - 1)])
       return Content(entry: StoredEntry(json: json, version: header.version), savedAtMs: header.savedAtMs)
     }
-    return Content(entry: StoredEntry(json: bytes, version: StateVersion(incarnation: 0, number: 0)), savedAtMs: 0)
+    return Content(entry: StoredEntry(json: bytes, version: StateVersion(epoch: 0, number: 0)), savedAtMs: 0)
   }
 
   private static func parseHeader(_ line: ArraySlice<UInt8>) -> (version: StateVersion, savedAtMs: Int64)? {
@@ -91,8 +93,8 @@ struct StateFile: Hashable, Sendable {
       guard parts.count == 2, let value = Int64(parts[1]) else { return nil }
       fields[parts[0]] = value
     }
-    guard let incarnation = fields["incarnation"], let number = fields["version"], let saved = fields["saved"] else { return nil }
-    return (StateVersion(incarnation: incarnation, number: number), saved)
+    guard let epoch = fields["epoch"], let number = fields["version"], let saved = fields["saved"] else { return nil }
+    return (StateVersion(epoch: epoch, number: number), saved)
   }
 
   // MARK: Steps
@@ -123,7 +125,9 @@ struct StateFile: Hashable, Sendable {
   /// Creates a directory and its missing parents.
   static func makeDirectories(_ path: String) throws(Errno) {
     if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
-    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw Errno.last("mkdir \(path)") }
+    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+      throw Errno.last("mkdir \(path)")
+    }
     try makeDirectories(String(path[..<slash]))
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw Errno.last("mkdir \(path)") }
   }

@@ -5,6 +5,7 @@
 // returned. An observer is told of a node's state in the order in which the store saw it.
 //
 // Deliberately knows nothing of pause or resume: entries are bytes with a version, reports are bytes with a node id.
+public import PipelineCore
 
 /// Why a store operation did not do what was asked.
 public enum StateStoreError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -54,7 +54,7 @@ private final class Bench: LocationObserver, ProducerDelegate {
   }
 
   func paused(_ isPaused: Bool, version: Int64) {
-    location.desiredChanged(paused: isPaused, version: StateVersion(incarnation: 1, number: version))
+    location.desiredChanged(paused: isPaused, version: StateVersion(epoch: 1, number: version))
   }
 
   func runUntil(_ condition: () -> Bool) -> Bool { reactor.runUntil(within: .seconds(30), condition) }

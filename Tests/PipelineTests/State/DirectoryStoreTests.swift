@@ -1,5 +1,6 @@
 import Glibc
 import Pipeline
+import PipelineCore
 import Reactor
 import TestSupport
 import Testing
@@ -45,13 +46,13 @@ import Testing
     #expect(read() == .success(StoredEntry(json: bytes(#"{"paused":false}"#), version: first)))
     #expect(create("{}") == .failure(.alreadyExists))
     let second = try #require(try replace(#"{"paused":true}"#, first)?.get())
-    #expect(second == StateVersion(incarnation: first.incarnation, number: 1))
+    #expect(second == StateVersion(epoch: first.epoch, number: 1))
     #expect(replace("{}", first) == .failure(.versionMismatch))
     #expect(read() == .success(StoredEntry(json: bytes(#"{"paused":true}"#), version: second)))
   }
 
   @Test func replacingWhatIsNotThereIsRefused() {
-    #expect(replace("{}", StateVersion(incarnation: 1, number: 0)) == .failure(.notFound))
+    #expect(replace("{}", StateVersion(epoch: 1, number: 0)) == .failure(.notFound))
   }
 
   /// A hundred read-modify-writes on their way at once: of those that expect the same version exactly one wins.
@@ -66,7 +67,7 @@ import Testing
     }
     #expect(reactor.runUntil { won + lost == 100 })
     #expect(won == 1)
-    #expect(read() == .success(StoredEntry(json: bytes("{\"n\":0}"), version: .init(incarnation: version.incarnation, number: 1))))
+    #expect(read() == .success(StoredEntry(json: bytes("{\"n\":0}"), version: .init(epoch: version.epoch, number: 1))))
   }
 
   @Test func watcherSeesTheFirstStateAndEveryChange() throws {
@@ -78,7 +79,7 @@ import Testing
     #expect(reactor.runUntil { observer.entries[key]?.count == 3 })
     #expect(observer.lastText(key) == #"{"paused":true}"#)
     store.unwatch(key)
-    _ = replace("{}", StateVersion(incarnation: version.incarnation, number: 1))
+    _ = replace("{}", StateVersion(epoch: version.epoch, number: 1))
     #expect(observer.entries[key]?.count == 3)
   }
 
@@ -106,10 +107,10 @@ import Testing
     let fd = open("\(directory.path)/crr/aws-east.state", O_WRONLY | O_CREAT, 0o644)
     _ = write(fd, "\0\0\0\0", 4)
     close(fd)
-    let zero = StateVersion(incarnation: 0, number: 0)
+    let zero = StateVersion(epoch: 0, number: 0)
     #expect(read() == .success(StoredEntry(json: [0, 0, 0, 0], version: zero)))
-    #expect(try replace("{}", zero)?.get() == StateVersion(incarnation: 0, number: 1))
-    #expect(read() == .success(StoredEntry(json: bytes("{}"), version: StateVersion(incarnation: 0, number: 1))))
+    #expect(try replace("{}", zero)?.get() == StateVersion(epoch: 0, number: 1))
+    #expect(read() == .success(StoredEntry(json: bytes("{}"), version: StateVersion(epoch: 0, number: 1))))
   }
 
   @Test func whatCannotBeReadIsToldToTheWatcher() throws {

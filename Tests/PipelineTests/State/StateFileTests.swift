@@ -1,4 +1,5 @@
 import Glibc
+import PipelineCore
 import Reactor
 import TestSupport
 import Testing
@@ -7,7 +8,7 @@ import Testing
 
 private func content(_ json: String, _ number: Int64 = 3) -> StateFile.Content {
   StateFile.Content(
-    entry: StoredEntry(json: Array(json.utf8), version: StateVersion(incarnation: 1_795_423_000_123, number: number)),
+    entry: StoredEntry(json: Array(json.utf8), version: StateVersion(epoch: 1_795_423_000_123, number: number)),
     savedAtMs: 1_795_423_000_999)
 }
 
@@ -51,7 +52,7 @@ private func put(_ text: String, in file: StateFile) {
     let whole = StateFile.serialize(content(#"{"paused":true}"#))
     for length in 0..<whole.count {
       let parsed = StateFile.parse(Array(whole[..<length]))
-      #expect(parsed.entry.version == StateVersion(incarnation: 0, number: 0), "length \(length)")
+      #expect(parsed.entry.version == StateVersion(epoch: 0, number: 0), "length \(length)")
       #expect(parsed.entry.json == Array(whole[..<length]), "length \(length)")
     }
   }
@@ -59,7 +60,7 @@ private func put(_ text: String, in file: StateFile) {
   @Test func aFileMadeByHandIsVersionZero() throws {
     try file.write(content("{}"))
     put(#"{"paused":true}"#, in: file)
-    #expect(try file.read()?.entry == StoredEntry(json: Array(#"{"paused":true}"#.utf8), version: .init(incarnation: 0, number: 0)))
+    #expect(try file.read()?.entry == StoredEntry(json: Array(#"{"paused":true}"#.utf8), version: .init(epoch: 0, number: 0)))
   }
 
   @Test func whatCannotBeReadSaysWhy() throws {
@@ -117,7 +118,8 @@ private func put(_ text: String, in file: StateFile) {
       close(pipeEnds[0])
       let found = try #require(try StateFile(directory: directory.path, name: "x").read())
       #expect(found.entry.version.number >= last, "seed \(testSeed) round \(round)")
-      #expect(found == content(Self.json(found.entry.version.number), found.entry.version.number), "seed \(testSeed) round \(round)")
+      #expect(
+        found == content(Self.json(found.entry.version.number), found.entry.version.number), "seed \(testSeed) round \(round)")
     }
   }
 

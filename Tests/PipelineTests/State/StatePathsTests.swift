@@ -1,4 +1,5 @@
 import Pipeline
+import PipelineCore
 import Testing
 
 @Suite struct StatePathsTests {
@@ -18,11 +19,11 @@ import Testing
   @Test(arguments: ["a", "...", "aws east", "é"]) func segment(_ name: String) { #expect(StatePaths.isSegment(name)) }
 
   @Test func versionsOfDifferentIncarnationsAreNeverCompared() {
-    let old = StateVersion(incarnation: 7, number: 57)
-    let new = StateVersion(incarnation: 9, number: 0)
+    let old = StateVersion(epoch: 7, number: 57)
+    let new = StateVersion(epoch: 9, number: 0)
     #expect(!new.includes(old) && !old.includes(new))
     #expect(!new.isOlder(than: old) && !old.isOlder(than: new))
-    #expect(StateVersion(incarnation: 9, number: 1).includes(new))
-    #expect(new.isOlder(than: StateVersion(incarnation: 9, number: 1)))
+    #expect(StateVersion(epoch: 9, number: 1).includes(new))
+    #expect(new.isOlder(than: StateVersion(epoch: 9, number: 1)))
   }
 }
