@@ -102,11 +102,13 @@ public final class EmbeddedPopulator: Sendable {
   /// Ends the lister's thread; what it was doing is begun anew by the next start.
   /// - Blocking: until its present turn is over. Not from the lister itself. Calling it again does nothing.
   public func stop() {
-    guard let running = thread.withLock({ thread -> ReactorThread? in
-      let running = thread
-      thread = nil
-      return running
-    }) else { return }
+    guard
+      let running = thread.withLock({ thread -> ReactorThread? in
+        let running = thread
+        thread = nil
+        return running
+      })
+    else { return }
     running.handle.stop()
     running.join()
   }

@@ -49,7 +49,8 @@ public final class FailedLog {
   /// Opens or makes `<directory>/failed.log`.
   /// - Blocking: reads the whole file once. - Errors: `Errno` with the path.
   public init(
-    directory: String, expiry: Duration = FailedLog.expiry, recordsMax: Int = FailedLog.recordsMax, nowMs: Int64 = WallClock.nowMs()
+    directory: String, expiry: Duration = FailedLog.expiry, recordsMax: Int = FailedLog.recordsMax,
+    nowMs: Int64 = WallClock.nowMs()
   ) throws(Errno) {
     self.directory = directory
     self.recordsMax = recordsMax

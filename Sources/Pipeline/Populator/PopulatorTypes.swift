@@ -8,6 +8,8 @@ public protocol CopyProbe: AnyObject {
   func isUpToDate(bucket: String, key: String, file: WalkedFile) -> Bool
   /// Does the location hold a copy of this object that we wrote?
   func hasCopy(of object: ObjectName) -> Bool
+  /// Where the copy of an object is, or would be, relative to the location's root; nil if it can have no file there.
+  func path(ofCopyOf object: ObjectName) -> String?
   /// Which object a file of the location's tree is a copy of; nil if we did not write it.
   /// - Parameter path: relative to the location's root.
   func object(ofCopyAt path: String) -> ObjectName?

@@ -79,7 +79,8 @@ public final class QuickstartLayout {
     case .marked(let other):
       guard other == source || force else {
         throw QuickstartRefusal(
-          "target \(target.given) holds a copy of \(PrintableName.of(other)): choose another target, or take it over with --force")
+          "target \(target.given) holds a copy of \(PrintableName.of(other)): choose another target, or take it over with --force"
+        )
       }
     case .occupied(let example):
       guard force else {

@@ -76,8 +76,20 @@ public final class TreeRoot {
     name.append(0)
     let flags = UInt64(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     while true {
-      let raw = name.withUnsafeBytes { db_openat2(fd.raw, $0.baseAddress!.assumingMemoryBound(to: CChar.self), flags, 0, Self.resolve) }
+      let raw = name.withUnsafeBytes {
+        db_openat2(fd.raw, $0.baseAddress!.assumingMemoryBound(to: CChar.self), flags, 0, Self.resolve)
+      }
       if raw >= 0 { return OwnedFD(adopting: raw) }
+      if errno != EINTR { throw Errno.last("openat2") }
+    }
+  }
+
+  /// Opens a file below the root for reading, following nothing and waiting for nothing (a FIFO).
+  func openFile(_ path: String) throws(Errno) -> OpenTreeFile {
+    let flags = UInt64(O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    while true {
+      let raw = db_openat2(fd.raw, path, flags, 0, Self.resolve)
+      if raw >= 0 { return OpenTreeFile(OwnedFD(adopting: raw), path: path) }
       if errno != EINTR { throw Errno.last("openat2") }
     }
   }

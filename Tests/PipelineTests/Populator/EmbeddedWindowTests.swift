@@ -67,6 +67,7 @@ private final class NothingThere: CopyProbe {
   init(_ target: String) {}
   func isUpToDate(bucket: String, key: String, file: WalkedFile) -> Bool { false }
   func hasCopy(of object: ObjectName) -> Bool { false }
+  func path(ofCopyOf object: ObjectName) -> String? { nil }
   func object(ofCopyAt path: String) -> ObjectName? { nil }
 }
 

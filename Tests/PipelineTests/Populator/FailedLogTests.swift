@@ -137,7 +137,8 @@ private func reopened(_ tree: TempTree, recordsMax: Int = 1_000, nowMs: Int64 = 
 @Test func aCompleteListingClearsWhatItDidNotFindAgain() throws {
   let log = try reopened(TempTree("failed"))
   let bad = FailedRecord(TreeFailure(path: "\\xFF", reason: .keyNotUTF8), bucket: "bucket", failedAtMs: 1_000)
-  let fresh = FailedRecord(TreeFailure(path: "d", reason: .unreadable(code: EACCES, call: "openat2")), bucket: "bucket", failedAtMs: 1_500)
+  let fresh = FailedRecord(
+    TreeFailure(path: "d", reason: .unreadable(code: EACCES, call: "openat2")), bucket: "bucket", failedAtMs: 1_500)
   try log.record([bad, record("replication", at: 1_001), fresh])
   try log.clearListingFailures(before: 1_400)
   #expect(try log.page(nowMs: 2_000).records.map(\.key) == ["d", "replication"])

@@ -8,7 +8,7 @@ import TestSupport
 @testable import Pipeline
 
 /// Judges copies by size and time; `*.foreign` files are not ours.
-private final class RigProbe: CopyProbe {
+final class RigProbe: CopyProbe {
   let target: String
   init(target: String) { self.target = target }
 
@@ -21,6 +21,8 @@ private final class RigProbe: CopyProbe {
     guard !object.key.hasSuffix(".foreign"), case .file? = entry(object.key) else { return false }
     return true
   }
+
+  func path(ofCopyOf object: ObjectName) -> String? { object.key }
 
   func object(ofCopyAt path: String) -> ObjectName? {
     path.hasSuffix(".foreign") ? nil : ObjectName(bucket: "bucket", key: path)
@@ -89,7 +91,8 @@ final class PopulatorRig {
       sourcePath: source.path, naming: .oneBucket("bucket"), locations: locations)
     tune(&configuration)
     populator = try EmbeddedPopulator(configuration)
-    port = EnqueuePort(populator: populator, partitionCounts: targets.map { _ in partitions }) { [unowned self] in produce($0, $1) }
+    port = EnqueuePort(populator: populator, partitionCounts: targets.map { _ in partitions }) { [unowned self] in produce($0, $1)
+    }
     port.start(on: reactor) { [unowned self] _, event in events.append(event) }
   }
 

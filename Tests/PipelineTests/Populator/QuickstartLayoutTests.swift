@@ -131,7 +131,8 @@ func pathsInEachOthersWayAreRefusedEvenWithForce(targets: [String], why: String)
   #expect(place.refusal([])?.contains("no target") == true)
   for source in ["nowhere", "plain", ""] {
     do throws(QuickstartRefusal) {
-      _ = try QuickstartLayout(source: source.isEmpty ? "" : place.root.full(source), targets: [place.root.full("b")], force: true)
+      _ = try QuickstartLayout(
+        source: source.isEmpty ? "" : place.root.full(source), targets: [place.root.full("b")], force: true)
       Issue.record("source \(source) was taken")
     } catch {
       #expect(error.description.hasPrefix("source \(source.isEmpty ? "" : place.root.full(source))"))
@@ -207,7 +208,8 @@ private let mountInfo = """
 @Test(arguments: [
   ("/srv/data", "/mnt/data", true), ("/srv/data/sub", "/mnt/data", true), ("/srv", "/mnt/data", true),
   ("/srv/data/a", "/mnt/data/b", false), ("/mnt/disk one", "/home/a", true), ("/mnt/disk one", "/home/a/deep/er", true),
-  ("/mnt/disk one", "/home/b", false), ("/mnt/disk one/x", "/home/a", false), ("/", "/mnt/data", true), ("/srv/x", "/srv/xy", false),
+  ("/mnt/disk one", "/home/b", false), ("/mnt/disk one/x", "/home/a", false), ("/", "/mnt/data", true),
+  ("/srv/x", "/srv/xy", false),
 ])
 func overlapsAreSeenThroughMounts(a: String, b: String, expected: Bool) {
   let mounts = MountTable(mountInfo: mountInfo)
