@@ -81,7 +81,6 @@ extension Connection {
     input.append(0..<head.byteCount, to: &headBytes)
     pending = (head, headBytes)
     input.consume(head.byteCount)
-    body = []
     bodyProgress = listener.reactor.now
     enter(next)
     // RFC 9110 10.1.1: no use if the body is already on its way.
@@ -91,7 +90,7 @@ extension Connection {
   /// - Returns: false if octets are missing.
   func readSizedBody(_ remaining: Int) -> Bool {
     let count = min(remaining, input.count)
-    input.append(0..<count, to: &body)
+    guard appendBody(0..<count) else { return true }
     input.consume(count)
     if count == remaining {
       finishBody()
@@ -115,7 +114,7 @@ extension Connection {
       }
       switch step {
       case .data(let range):
-        input.append(range, to: &body)
+        guard appendBody(range) else { return true }
         position = range.upperBound
       case .needMore:
         input.clear()
@@ -127,6 +126,17 @@ extension Connection {
         return true
       }
     }
+  }
+
+  /// - Returns: false if all bodies together would need too much; that has been answered then.
+  private func appendBody(_ range: Range<Int>) -> Bool {
+    guard listener.bodyBytesHeld + range.count <= listener.limits.bodyBytesTotalMax else {
+      fail(.tooManyBodies)
+      return false
+    }
+    listener.bodyBytesHeld += range.count
+    input.append(range, to: &body)
+    return true
   }
 
   /// A peer that closes inside a body gets no answer.
@@ -147,6 +157,7 @@ extension Connection {
   }
 
   func forgetBody() {
+    listener.bodyBytesHeld -= body.count
     pending = nil
     body = []
   }

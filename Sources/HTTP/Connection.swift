@@ -138,6 +138,7 @@ final class Connection: EventSource, TimerTarget {
   func close() {
     guard !isClosed else { return }
     state = .closed
+    forgetBody()
     if let timer { listener.reactor.cancel(timer) }
     timer = nil
     if let token { listener.reactor.scheduleClose(token) }

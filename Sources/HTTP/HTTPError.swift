@@ -28,6 +28,8 @@ public struct HTTPError: Error, Sendable, Hashable {
 
   static let requestTimeout = HTTPError(.requestTimeout, "RequestTimeout", "The request did not arrive in time.")
 
+  static let tooManyBodies = HTTPError(.unavailable, "ServiceUnavailable", "Too many large requests at once; try again.")
+
   public var response: Response {
     var body = Array("{\"code\":\(status.code),\"description\":\"".utf8)
     JSONText.appendEscaped(description, to: &body)

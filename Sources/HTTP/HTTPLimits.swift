@@ -12,13 +12,15 @@ public struct HTTPLimits: Sendable, Equatable {
   public var fieldCountMax = 100
   /// Decoded body; more is answered 413.
   public var bodyBytesMax = 1_048_576
+  /// Bodies of all connections together, while they are arriving; what would go beyond is answered 503.
+  public var bodyBytesTotalMax = 16_777_216
   /// Chunk extensions of one whole body, all together.
   public var chunkExtensionBytesMax = 4_096
   /// Trailer section of one body; checked, then dropped.
   public var trailerBytesMax = 8_192
 
   /// Unsent output beyond which no further request of that connection is read or started.
-  public var outputBytesHigh = 262_144
+  public var outputBytesHigh = 65_536
   /// Requests one connection may have answered in one turn before the others get theirs.
   public var requestsPerTurnMax = 64
   /// Output gathered in one turn before it is written although more requests are waiting.

@@ -48,6 +48,8 @@ public final class Listener: EventSource {
   private var token: SourceToken?
   /// Replaced by tests that play a kernel out of descriptors.
   var acceptCall: (Int32) -> ListeningSocket.Accepted = ListeningSocket.accept
+  /// Octets of bodies that are still arriving, over all connections.
+  var bodyBytesHeld = 0
   private var writer = ResponseWriter()
   private var connections: [Connection] = []
   private var isAccepting = true

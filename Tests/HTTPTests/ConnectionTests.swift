@@ -191,6 +191,24 @@ struct ConnectionTests {
     #expect(server.handler.bodies == [[UInt8](repeating: 0x79, count: 1_048_576)])
   }
 
+  @Test func bodiesOfAllConnectionsTogetherAreBounded() throws {
+    let server = try Server { $0.bodyBytesTotalMax = 100_000 }
+    let holder = server.client()
+    holder.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 90_000))
+    server.turn(40)
+    #expect(server.ask(post("/b", String(repeating: "y", count: 20_000)))?.status == 503)
+    #expect(server.ask(post("/c", "small"))?.text == "/csmall")
+    holder.send(String(repeating: "x", count: 10_000))
+    #expect(server.reactor.response(for: holder)?.status == 200)
+    // What left, by any way, is counted out again.
+    let leaver = server.client()
+    leaver.send("POST /d HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n" + String(repeating: "x", count: 90_000))
+    server.turn(40)
+    leaver.reset()
+    #expect(server.reactor.runUntil { server.listener.connectionCount <= 1 })
+    #expect(server.ask(post("/e", String(repeating: "y", count: 20_000)))?.status == 200)
+  }
+
   /// The client sends everything before it looks for an answer, as simple clients do.
   @Test(arguments: [true, false])
   func tooLargeBodyIsAnsweredToAClientStillSending(isChunked: Bool) throws {
