@@ -60,7 +60,8 @@ final class FileComparison {
   private func difference(_ copy: OpenTreeFile, _ block: UnsafeRawBufferPointer, _ buffers: ComparisonBuffers) -> String? {
     let part = UnsafeMutableRawBufferPointer(rebasing: buffers.copy[..<block.count])
     do throws(Errno) {
-      let isSame = try copy.read(into: part, at: offset) == block.count && memcmp(part.baseAddress!, block.baseAddress!, block.count) == 0
+      let isSame =
+        try copy.read(into: part, at: offset) == block.count && memcmp(part.baseAddress!, block.baseAddress!, block.count) == 0
       return isSame ? nil : "other bytes"
     } catch {
       return "\(error)"

@@ -174,9 +174,10 @@ public final class TreeVerifier {
     do throws(Errno) {
       comparison = FileComparison(file, source: try source.openFile(file.path))
     } catch {
-      if error.code == ENOENT { return filesDone += 1 }
+      filesDone += 1
+      if error.code == ENOENT { return }
       for index in copies.indices { note(index, \.unreadable, "\(PrintableName.of(file.path)): \(error)") }
-      return filesDone += 1
+      return
     }
     for index in copies.indices { open(file, index) }
   }
@@ -186,7 +187,9 @@ public final class TreeVerifier {
     switch copies[index].root.entry(at: copies[index].probe.path(ofCopyOf: object) ?? file.path) {
     case .file(let copy):
       guard copy.size == file.size else { return wrong(index, file, \.differing, "\(copy.size) bytes instead of \(file.size)") }
-      guard Self.isSameTime(copy.modifiedNs, file.modifiedNs) else { return wrong(index, file, \.differing, "another modification time") }
+      guard Self.isSameTime(copy.modifiedNs, file.modifiedNs) else {
+        return wrong(index, file, \.differing, "another modification time")
+      }
       do throws(Errno) {
         comparison?.add(index, try copies[index].root.openFile(copy.path))
       } catch {
