@@ -39,7 +39,7 @@ public final class UringDriver: FileOperations {
   private var freeSlots: [Int] = Array((0..<UringDriver.inFlightMax).reversed())
   private var stepsInFlight = 0
   private var plainKinds: Set<FileRequest.Kind> = []
-  private var isClosed = false
+  public private(set) var isClosed = false
   /// Tests play a kernel that refuses an operation: the answer to give instead of the real one.
   var interceptAnswer: ((FileRequest.Kind, Int32) -> Int32)?
 

@@ -8,6 +8,8 @@ internal import Glibc
 public protocol FileOperations: AnyObject {
   /// Nil while everything goes through the ring; else why calls are plain, for the log and for operators.
   var reason: String? { get }
+  /// True after `close`.
+  var isClosed: Bool { get }
   /// Requests begun and not answered yet.
   var runningCount: Int { get }
   /// An empty request, from the pool.
@@ -114,6 +116,10 @@ extension FileOperations {
 
   /// Closes without waiting: for descriptors whose close can report nothing that matters.
   public func closeLater(_ fd: Int32) {
+    guard !isClosed else {
+      _ = Glibc.close(fd)
+      return
+    }
     let request = request()
     request.close(fd)
     forget(request)

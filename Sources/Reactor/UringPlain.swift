@@ -10,6 +10,7 @@ internal import Glibc
 public final class PlainFileOperations: FileOperations {
   public let reason: String?
   public private(set) var runningCount = 0
+  public private(set) var isClosed = false
 
   private let reactor: Reactor
   private var hook: HookToken?
@@ -28,6 +29,7 @@ public final class PlainFileOperations: FileOperations {
 
   public func begin(_ request: FileRequest) {
     reactor.assertCurrent()
+    precondition(!isClosed, "begun after close")
     request.seal()
     runningCount += 1
     if let code = request.refused ?? (pending.count >= UringDriver.pendingMax ? ENOBUFS : nil) {
@@ -42,6 +44,7 @@ public final class PlainFileOperations: FileOperations {
     while !pending.isEmpty { runPending() }
     if let hook { reactor.removeBeforeSleep(hook) }
     hook = nil
+    isClosed = true
   }
 
   private func runPending() {

@@ -110,6 +110,9 @@ public final class FileRequest {
     operands.deallocate()
   }
 
+  /// Keeps `object` alive until every step is answered.
+  public func hold(_ object: AnyObject) { kept.append(object) }
+
   // MARK: Steps, in the order they shall run
 
   /// openat2: `resolve` as in `ResolveRule`. The answer is the descriptor; it is the caller's to close.

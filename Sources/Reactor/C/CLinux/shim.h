@@ -83,6 +83,12 @@ static inline int db_renameat2(int from, const char *old_path, int to, const cha
 // Starts writing a file's dirty pages to disk without waiting for them (SYNC_FILE_RANGE_WRITE).
 static inline int db_start_write_back(int fd) { return (int)syscall(SYS_sync_file_range, fd, 0L, 0L, 2U); }
 
+// Macros in C.
+static inline unsigned db_major(dev_t device) { return major(device); }
+static inline unsigned db_minor(dev_t device) { return minor(device); }
+
+static inline int db_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
+
 // Binds the calling thread to one processor; for measurements.
 static inline int db_pin_thread(unsigned cpu) {
   unsigned long mask[16];

@@ -1,0 +1,98 @@
+// Reading the records of copies: from the copy's attribute, else from its sidecar file. Plain calls on an open file, short
+// ones; used by the workers and by the probe of the lister.
+//
+// A sidecar names up to two states of its copy, the one before a replacement and the one after, because it is written
+// before the rename it describes: whichever the file on disk looks like is the one that counts, so a crash between the
+// two writes leaves nothing that looks like somebody's change.
+internal import CLinux
+internal import Glibc
+internal import PipelineCore
+internal import Reactor
+internal import Synchronization
+
+/// What stands under an object's name at a target.
+enum CopyState: Hashable, Sendable {
+  /// Ours, as we left it.
+  case ours(CopyRecord)
+  /// Ours once, changed by somebody since.
+  case changed(CopyRecord)
+  /// A regular file we did not write.
+  case foreign
+}
+
+struct CopyRecords: Sendable {
+  private static let attributeBytesMax = 4_096
+  private static let sidecarBytesMax = 65_536
+
+  let location: FileLocation
+
+  /// - Parameters:
+  ///   - fd: the copy, open for reading.
+  ///   - path: of the object (not its displaced one); its sidecar is named after it.
+  func state(_ fd: Int32, _ stat: FileStat, _ path: ObjectPath) -> CopyState {
+    var known = attribute(fd).map { [$0] } ?? []
+    if known.first?.isUnchanged(stat) != true, location.hasSidecars.load(ordering: .relaxed) { known += sidecar(path) }
+    if let record = known.last(where: { $0.isUnchanged(stat) }) { return .ours(record) }
+    return known.last.map { .changed($0) } ?? .foreign
+  }
+
+  private func attribute(_ fd: Int32) -> CopyRecord? {
+    let bytes = [UInt8](unsafeUninitializedCapacity: Self.attributeBytesMax) { buffer, count in
+      // No attribute, none possible, or one longer than any of ours: no record here.
+      count = max(0, fgetxattr(fd, CopyRecord.attributeName, buffer.baseAddress, buffer.count))
+    }
+    return bytes.isEmpty ? nil : CopyRecord(bytes: bytes)
+  }
+
+  // MARK: Sidecar files
+
+  /// `.downbeat/meta/<2 hex>/<62 hex>`: bounded names, spread over directories.
+  static func sidecarPath(_ path: ObjectPath) -> [UInt8] {
+    let hex = Array(SHA256.hex(path.bytes).utf8)
+    return FileLocation.sidecarPath + Array("/".utf8) + hex[..<2] + Array("/".utf8) + hex[2...]
+  }
+
+  /// The states a sidecar names, the latest last; empty if there is none.
+  func sidecar(_ path: ObjectPath) -> [CopyRecord] {
+    let name = String(decoding: Self.sidecarPath(path), as: UTF8.self)
+    let raw = db_openat2(location.root.raw, name, UInt64(O_RDONLY | O_NONBLOCK | O_CLOEXEC), 0, ResolveRule.beneath)
+    guard raw >= 0 else { return [] }
+    let file = OwnedFD(adopting: raw)
+    let bytes = [UInt8](unsafeUninitializedCapacity: Self.sidecarBytesMax) { buffer, count in
+      count = max(0, pread(file.raw, buffer.baseAddress, buffer.count, 0))
+    }
+    do throws(JSONValue.Malformed) {
+      let json = try JSONValue(parsing: bytes, bytesMax: Self.sidecarBytesMax, depthMax: 6)
+      // A different path would mean a collision of SHA-256, or somebody's own file.
+      guard json["path"]?.string == path.text else { return [] }
+      return (json["copies"]?.array ?? []).compactMap { CopyRecord(json: $0) }
+    } catch {
+      return []
+    }
+  }
+
+  static func sidecarJSON(_ path: ObjectPath, _ copies: [CopyRecord], _ attributes: ObjectAttributes, _ status: String) -> [UInt8] {
+    var members: [JSONValue.Member] = [
+      .init("path", .string(path.text)), .init("copies", .array(copies.map(\.json))), .init("status", .string(status)),
+    ]
+    if !attributes.isEmpty { members.append(.init("object", attributes.json)) }
+    return JSONValue.object(members).bytes
+  }
+}
+
+extension ObjectAttributes {
+  /// Name of the attribute that holds them on a copy.
+  static let attributeName = "user.downbeat.object"
+
+  var json: JSONValue {
+    func object(_ pairs: [Pair]) -> JSONValue { .object(pairs.map { JSONValue.Member($0.name, .string($0.value)) }) }
+    var members: [JSONValue.Member] = []
+    if !system.isEmpty { members.append(.init("system", object(system))) }
+    if !user.isEmpty { members.append(.init("user", object(user))) }
+    if !tags.isEmpty { members.append(.init("tags", object(tags))) }
+    return .object(members)
+  }
+}
+
+/// Name of the attribute that holds a site's status, on the source and on the copy.
+func statusAttributeName(_ site: String) -> String { "user.\(site)-replication-status" }

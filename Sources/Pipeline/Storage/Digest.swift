@@ -1,0 +1,85 @@
+// MD5 (what S3 and Backbeat name contents by) and SHA-256 (names of sidecar files), by OpenSSL. MD5 proves that bytes
+// arrived as they were read; nobody relies on it against a forger.
+internal import COpenSSL
+
+/// The MD5 of something, 16 bytes.
+public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
+  let high: UInt64
+  let low: UInt64
+
+  init(bytes: [UInt8]) {
+    precondition(bytes.count == 16)
+    high = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+    low = bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// - Parameter hex: 32 hex digits, either case; nil for anything else (an ETag of a multipart object, for example).
+  public init?(hex: some StringProtocol) {
+    guard hex.utf8.count == 32, hex.utf8.allSatisfy({ isHexDigit($0) }) else { return nil }
+    guard let high = UInt64(hex.prefix(16), radix: 16), let low = UInt64(hex.suffix(16), radix: 16) else { return nil }
+    self.high = high
+    self.low = low
+  }
+
+  /// Lower-case hex.
+  public var hex: String { hexText(high) + hexText(low) }
+  public var description: String { hex }
+
+  private func hexText(_ word: UInt64) -> String {
+    let digits = String(word, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
+private func isHexDigit(_ byte: UInt8) -> Bool {
+  (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
+}
+
+/// MD5 over pieces. One object can do one digest after another; nothing is allocated for a digest once it exists.
+/// - Thread: one at a time.
+public final class MD5 {
+  private let context: OpaquePointer
+  private let algorithm: OpaquePointer
+
+  public init() {
+    // Fetched once: an implicit look-up at each start would cost more than the digest of a small file.
+    guard let context = EVP_MD_CTX_new(), let algorithm = EVP_MD_fetch(nil, "MD5", nil) else {
+      preconditionFailure("OpenSSL offers no MD5 (a FIPS-only configuration?): replication cannot check contents")
+    }
+    self.context = context
+    self.algorithm = algorithm
+    start()
+  }
+
+  deinit {
+    EVP_MD_free(algorithm)
+    EVP_MD_CTX_free(context)
+  }
+
+  /// Forgets what was added.
+  public func start() { precondition(EVP_DigestInit_ex(context, algorithm, nil) == 1, "EVP_DigestInit_ex") }
+
+  public func add(_ bytes: UnsafeRawBufferPointer) {
+    precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "EVP_DigestUpdate")
+  }
+
+  /// The digest of what was added since the start; starts anew.
+  public func finish() -> MD5Digest {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    precondition(EVP_DigestFinal_ex(context, &bytes, nil) == 1, "EVP_DigestFinal_ex")
+    start()
+    return MD5Digest(bytes: bytes)
+  }
+}
+
+enum SHA256 {
+  /// Lower-case hex of the digest.
+  static func hex(_ bytes: [UInt8]) -> String {
+    var digest = [UInt8](repeating: 0, count: 32)
+    precondition(EVP_Digest(bytes, bytes.count, &digest, nil, EVP_sha256(), nil) == 1, "EVP_Digest")
+    return digest.reduce(into: "") { text, byte in
+      text += byte < 16 ? "0" : ""
+      text += String(byte, radix: 16)
+    }
+  }
+}

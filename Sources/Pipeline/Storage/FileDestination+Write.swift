@@ -1,0 +1,167 @@
+// The temporary file of a copy: made, filled from the body, described, synced.
+internal import CLinux
+internal import DequeModule
+internal import Glibc
+internal import PipelineCore
+internal import Reactor
+internal import Synchronization
+
+extension FileDestination {
+  struct TemporaryFile {
+    let name: [UInt8]
+    let file: OpenFile
+    /// For messages: where it is to go.
+    let target: [UInt8]
+  }
+
+  private struct Write {
+    let request: FileRequest
+    let block: Block
+    let offset: Int64
+  }
+
+  func makeTemporary(_ place: Place) async throws(StoreError) -> TemporaryFile {
+    let name = location.temporaryName()
+    let flags = O_CREAT | O_EXCL | O_WRONLY
+    switch await files.openBeneath(location.temporaryFD, name, flags: flags, mode: 0o600) {
+    case .success(let file): return TemporaryFile(name: name, file: file, target: place.path.bytes)
+    case .failure(let failure): throw targetError(failure.code, "openat2", FileLocation.temporaryPath + [0x2F] + name)
+    }
+  }
+
+  /// Takes the body to its end.
+  /// - Returns: the MD5 of what was written. - Errors: besides I/O, `checksumMismatch` and `sourceChanged`.
+  func fill(_ temporary: TemporaryFile, _ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> MD5Digest {
+    let md5 = takeMD5()
+    defer { giveBack(md5) }
+    var writes = Deque<Write>()
+    var offset: Int64 = 0
+    var endsInHole = false
+    while let block = try await body.next() {
+      md5.add(block.filled)
+      let start = offset
+      offset += Int64(block.count)
+      endsInHole = body.info.isSparse && block.isZero
+      if endsInHole { continue }
+      if writes.count == Self.writesMax { try await finish(writes.removeFirst(), temporary) }
+      writes.append(begin(block, at: start, temporary))
+    }
+    while let write = writes.popFirst() { try await finish(write, temporary) }
+    if endsInHole, ftruncate(temporary.file.fd, off_t(offset)) != 0 { throw targetError(errno, "ftruncate", temporary.target) }
+    guard offset == body.info.size else { throw .changed(location.fullPath(temporary.target)) }
+    let digest = md5.finish()
+    if let expected = request.md5, expected != digest {
+      throw StoreError(
+        .checksumMismatch, isRetryable: true,
+        "\(PrintableName.of("\(request.bucket)/\(request.key)")): the source's bytes have MD5 \(digest), the entry says \(expected)")
+    }
+    return digest
+  }
+
+  private func begin(_ block: Block, at offset: Int64, _ temporary: TemporaryFile) -> Write {
+    let request = files.request()
+    request.hold(temporary.file)
+    request.write(temporary.file.fd, from: block.filled, at: offset, keep: block)
+    files.begin(request)
+    return Write(request: request, block: block, offset: offset)
+  }
+
+  private func finish(_ write: Write, _ temporary: TemporaryFile) async throws(StoreError) {
+    await files.finished(write.request)
+    var value = write.request.value()
+    files.recycle(write.request)
+    var count = 0
+    while true {
+      // Zero bytes taken and no error: the file system does not move; better an error than a loop.
+      guard value > 0 else { throw targetError(value < 0 ? -value : EIO, "write", temporary.target) }
+      count += Int(value)
+      if count == write.block.count { return }
+      let rest = UnsafeRawBufferPointer(rebasing: write.block.filled[count...])
+      value = await files.write(temporary.file.fd, from: rest, at: write.offset + Int64(count), keep: write.block)
+    }
+  }
+
+  // MARK: Description
+
+  /// UTIME_OMIT, a macro of <linux/stat.h> that Swift does not see.
+  private static let leaveTime = (1 << 30) - 2
+
+  /// Permission bits and time; then the length is checked.
+  /// - Returns: how the copy looks, as its record will say.
+  func describe(_ temporary: TemporaryFile, _ info: ObjectInfo) throws(StoreError) -> FileStat {
+    let fd = temporary.file.fd
+    // Only the copy's own calls on an open file: nothing here waits for a disk on a local file system.
+    let bits = info.permissions.map { $0 & 0o777 } ?? (0o666 & ~FileLocation.umaskBits)
+    guard fchmod(fd, mode_t(bits)) == 0 else { throw targetError(errno, "fchmod", temporary.target) }
+    if let modifiedNs = info.modifiedNs {
+      let seconds = modifiedNs >= 0 ? modifiedNs / 1_000_000_000 : (modifiedNs - 999_999_999) / 1_000_000_000
+      var times = [timespec](repeating: timespec(tv_sec: Int(seconds), tv_nsec: Int(modifiedNs - seconds * 1_000_000_000)), count: 2)
+      // The time of last access is nobody's business: left as it is.
+      times[0].tv_nsec = Self.leaveTime
+      guard futimens(fd, &times) == 0 else { throw targetError(errno, "futimens", temporary.target) }
+    }
+    let copy = try plainStat(fd, temporary.target)
+    guard copy.size == info.size else {
+      throw StoreError(
+        .targetUnwritable, isRetryable: true,
+        "\(location.fullPath(temporary.target)): \(info.size) bytes were written and \(copy.size) are there")
+    }
+    return copy
+  }
+
+  func plainStat(_ fd: Int32, _ path: [UInt8]) throws(StoreError) -> FileStat {
+    guard let stat = FileStat.of(fd) else { throw targetError(errno, "statx", path) }
+    return stat
+  }
+
+  /// Writes record, status and metadata onto the file and syncs it, in one request.
+  /// - Returns: false if the attributes are refused or do not fit (the file is synced all the same).
+  func syncWithAttributes(
+    _ file: OpenFile, _ record: CopyRecord, _ request: ObjectRequest, _ path: [UInt8]
+  ) async throws(StoreError) -> Bool {
+    let chain = files.request()
+    chain.hold(file)
+    let isTried = !location.refusesAttributes.load(ordering: .relaxed)
+    if isTried {
+      chain.setAttribute(file.fd, CopyRecord.attributeName, record.json.bytes, link: .always)
+      chain.setAttribute(file.fd, statusAttributeName(request.site), Array("COMPLETED".utf8), link: .always)
+      if !request.attributes.isEmpty {
+        chain.setAttribute(file.fd, ObjectAttributes.attributeName, request.attributes.json.bytes, link: .always)
+      }
+    }
+    chain.sync(file.fd)
+    let last = isTried ? (request.attributes.isEmpty ? 2 : 3) : 0
+    await files.perform(chain)
+    let values = (0...last).map { chain.value($0) }
+    files.recycle(chain)
+    guard values[last] == 0 else { throw targetError(-values[last], "fsync", path) }
+    guard isTried else { return false }
+    return judgeAttributes(values.dropLast().min() ?? 0)
+  }
+
+  private func judgeAttributes(_ value: Int32) -> Bool {
+    guard value < 0 else { return true }
+    if value == -EOPNOTSUPP { location.noteRefusedAttributes(EOPNOTSUPP) }
+    // Too large for this file system's attributes (ext4 answers ENOSPC), or a file that is not ours to mark: only this
+    // copy's record goes into a sidecar.
+    return false
+  }
+}
+
+extension FileStat {
+  /// Of an open file, by a plain call; nil with errno.
+  static func of(_ fd: Int32) -> FileStat? {
+    var facts = Glibc.stat()
+    guard fstat(fd, &facts) == 0 else { return nil }
+    var stat = FileStat()
+    stat.device = UInt64(db_major(facts.st_dev)) << 32 | UInt64(db_minor(facts.st_dev))
+    stat.inode = UInt64(facts.st_ino)
+    stat.mode = facts.st_mode
+    stat.links = UInt32(clamping: facts.st_nlink)
+    stat.size = Int64(facts.st_size)
+    stat.allocated = Int64(facts.st_blocks) * 512
+    let (ns, overflow) = Int64(facts.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+    stat.modifiedNs = overflow ? (facts.st_mtim.tv_sec < 0 ? .min : .max) : ns &+ Int64(facts.st_mtim.tv_nsec)
+    return stat
+  }
+}

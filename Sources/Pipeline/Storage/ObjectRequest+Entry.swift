@@ -1,0 +1,24 @@
+// From a Kafka entry to what stores understand. The only place where storage meets the pipeline's formats.
+public import PipelineCore
+
+extension ObjectRequest {
+  /// Metadata of an object that S3 keeps as headers, as the entry names them.
+  private static let systemNames = ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"]
+
+  /// - Parameter force: overwrite what is not ours or was changed (the operator asked for it).
+  public init(_ entry: ReplicationEntry, site: String, force: Bool = false) {
+    self.init(site: site, bucket: entry.bucket, key: entry.key, versionId: entry.versionId)
+    isDeleteMarker = entry.isDeleteMarker
+    // An ETag of parts is no MD5 of the whole: then there is nothing to compare with.
+    md5 = MD5Digest(hex: entry.contentMD5)
+    size = entry.contentLength
+    lastModified = entry.lastModified
+    self.force = force
+    guard !isDeleteMarker else { return }
+    attributes.system = Self.systemNames.compactMap { name in
+      entry.metadataText(name).map { ObjectAttributes.Pair(name, $0) }
+    }
+    attributes.user = entry.userMetadata.map { ObjectAttributes.Pair($0.name, $0.value) }
+    attributes.tags = entry.tags.map { ObjectAttributes.Pair($0.key, $0.value) }
+  }
+}

@@ -1,0 +1,127 @@
+// What a replication needs of a store, whatever it is made of. Bodies are pulled by the destination, block by block: that
+// is the back-pressure, and the only buffers are the pool's. Nothing here knows of Kafka, files or S3.
+//
+// - Thread: one instance per worker; everything runs on that worker's executor.
+
+/// One version of one object, as an entry asks for it to be copied to one location.
+public struct ObjectRequest: Sendable {
+  public var site: String
+  public var bucket: String
+  public var key: String
+  /// Raw; nil where the source has no versions.
+  public var versionId: String?
+  public var isDeleteMarker = false
+  /// Nil where the entry does not say: what the source has then counts.
+  public var md5: MD5Digest?
+  /// Bytes, a hint where `md5` is nil.
+  public var size: Int64 = 0
+  /// ISO 8601, of the version; empty where the entry does not say.
+  public var lastModified = ""
+  /// What else belongs to the object: content type, user metadata, tags; names as in the entry.
+  public var attributes = ObjectAttributes()
+  /// Overwrite what at the target is not ours or was changed.
+  public var force = false
+
+  public init(site: String, bucket: String, key: String, versionId: String? = nil) {
+    self.site = site
+    self.bucket = bucket
+    self.key = key
+    self.versionId = versionId
+  }
+}
+
+public struct ObjectAttributes: Hashable, Sendable {
+  public struct Pair: Hashable, Sendable {
+    public var name: String
+    public var value: String
+
+    public init(_ name: String, _ value: String) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  /// `content-type`, `cache-control` and the like.
+  public var system: [Pair] = []
+  /// `x-amz-meta-…`, with the prefix.
+  public var user: [Pair] = []
+  public var tags: [Pair] = []
+
+  public init() {}
+  public var isEmpty: Bool { system.isEmpty && user.isEmpty && tags.isEmpty }
+}
+
+/// What a source says of the bytes it is about to give.
+public struct ObjectInfo: Hashable, Sendable {
+  public var size: Int64
+  /// Nanoseconds since 1970; nil where the source has no such time.
+  public var modifiedNs: Int64?
+  /// Permission bits without setuid, setgid and sticky; nil: the target's default.
+  public var permissions: UInt32?
+  /// Holes are worth keeping.
+  public var isSparse = false
+
+  public init(size: Int64, modifiedNs: Int64? = nil, permissions: UInt32? = nil, isSparse: Bool = false) {
+    self.size = size
+    self.modifiedNs = modifiedNs
+    self.permissions = permissions
+    self.isSparse = isSparse
+  }
+}
+
+/// The bytes of one object, in order.
+public protocol ObjectBody: AnyObject {
+  var info: ObjectInfo { get }
+  /// The next block; nil once all `info.size` bytes were given *and* the source was still what `info` says.
+  /// - Errors: `sourceChanged` when it was not.
+  func next() async throws(StoreError) -> Block?
+  /// Lets go of it, at any point.
+  func close()
+}
+
+public protocol ObjectSource: AnyObject {
+  /// - Errors: `sourceNotFound` and its like.
+  func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody
+  /// Whether the object is there *now*: a delete marker of a source without versions is out of date if it is.
+  func isPresent(_ request: ObjectRequest) async throws(StoreError) -> Bool
+}
+
+/// What stands at the target after a `put`.
+public struct CopyReceipt: Hashable, Sendable {
+  public var bytes: Int64
+  public var md5: MD5Digest
+  /// Version id the target gave; nil where it has none.
+  public var targetVersionId: String?
+
+  public init(bytes: Int64, md5: MD5Digest, targetVersionId: String? = nil) {
+    self.bytes = bytes
+    self.md5 = md5
+    self.targetVersionId = targetVersionId
+  }
+}
+
+public enum PutOutcome: Hashable, Sendable {
+  case written(CopyReceipt)
+  /// Equal bytes were there, not written by us; they are ours from now on.
+  case adopted(CopyReceipt)
+  /// This very version was there: a redelivery.
+  case alreadyThere(CopyReceipt)
+  /// A newer version is there and stays.
+  case newerThere
+}
+
+public enum RemoveOutcome: Hashable, Sendable {
+  case removed
+  case notThere
+  /// What is there was not written by us, and stays.
+  case notOurs
+  /// A newer version is there and stays.
+  case newerThere
+}
+
+public protocol ObjectDestination: AnyObject {
+  /// Takes the body to its end and makes the copy durable before it answers. On any error the old copy, or none, is there.
+  func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome
+  /// Removes the copy of a delete marker's object.
+  func remove(_ request: ObjectRequest) async throws(StoreError) -> RemoveOutcome
+}

@@ -1,0 +1,80 @@
+// Copies one object version from a source to a location: opens, puts, tries again when the source changed meanwhile. All
+// that stores differ in is behind `ObjectSource` and `ObjectDestination`; retries with back-off are the caller's.
+//
+// - Thread: one instance per worker and location, on the worker's executor.
+internal import Reactor
+
+public enum ReplicationOutcome: Hashable, Sendable {
+  /// Written and durable.
+  case copied(CopyReceipt)
+  /// Equal bytes stood there already and count as our copy now.
+  case adopted(CopyReceipt)
+  /// This version is there: nothing was written.
+  case skippedAlreadyThere(CopyReceipt)
+  /// The target has a newer version: nothing was written.
+  case skippedNewerThere
+  /// A delete marker was carried out.
+  case removed
+  /// A delete marker with nothing of ours to remove.
+  case nothingToRemove
+  /// A delete marker of an object that is there again: nothing was removed.
+  case skippedPresentAgain
+  case failed(StoreError)
+}
+
+public final class Replicator {
+  /// Attempts at a source that keeps changing under the copy.
+  static let changedTriesMax = 3
+  /// Rest between them, times the attempt's number.
+  static let changedRest: Duration = .milliseconds(50)
+
+  private let source: any ObjectSource
+  private let destination: any ObjectDestination
+
+  public init(source: any ObjectSource, destination: any ObjectDestination) {
+    self.source = source
+    self.destination = destination
+  }
+
+  /// - Blocking: never the thread. - Errors: none thrown; `failed` says why.
+  public func replicate(_ request: ObjectRequest) async -> ReplicationOutcome {
+    do throws(StoreError) {
+      return request.isDeleteMarker ? try await remove(request) : try await copy(request)
+    } catch {
+      return .failed(error)
+    }
+  }
+
+  private func copy(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+    var attempt = 1
+    while true {
+      do throws(StoreError) {
+        return try await copyOnce(request)
+      } catch {
+        guard error.reason == .sourceChanged, attempt < Self.changedTriesMax else { throw error }
+      }
+      await Reactor.current?.pause(for: Self.changedRest * attempt)
+      attempt += 1
+    }
+  }
+
+  private func copyOnce(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+    let body = try await source.open(request)
+    defer { body.close() }
+    switch try await destination.put(request, body) {
+    case .written(let receipt): return .copied(receipt)
+    case .adopted(let receipt): return .adopted(receipt)
+    case .alreadyThere(let receipt): return .skippedAlreadyThere(receipt)
+    case .newerThere: return .skippedNewerThere
+    }
+  }
+
+  private func remove(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+    if request.versionId == nil, try await source.isPresent(request) { return .skippedPresentAgain }
+    switch try await destination.remove(request) {
+    case .removed: return .removed
+    case .notThere, .notOurs: return .nothingToRemove
+    case .newerThere: return .skippedNewerThere
+    }
+  }
+}
