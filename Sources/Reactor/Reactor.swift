@@ -169,12 +169,20 @@ public final class Reactor {
     return inboxReceivers.count - 1
   }
 
-  /// Suspends the calling task; the thread goes on.
+  /// Suspends the calling task; the thread goes on. Ends early when the task is cancelled.
   /// - Precondition: called on this reactor's executor.
   public func pause(for duration: Duration) async {
     assertCurrent()
-    await withCheckedContinuation { continuation in
-      _ = schedule(after: duration) { _ in continuation.resume() }
+    let pause = Pause()
+    let handle = self.handle
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        pause.begin(continuation)
+        _ = schedule(after: duration) { _ in pause.end() }
+      }
+    } onCancel: {
+      // Perhaps on another thread, perhaps before the pause has begun.
+      handle.post { _ in pause.end() }
     }
   }
 
@@ -306,3 +314,25 @@ public final class Reactor {
 
 /// Names a before-sleep hook.
 public struct HookToken: Hashable, Sendable { let value: UInt64 }
+
+/// One suspended task. Resumed once, by its timer or by its cancellation, whichever comes first.
+private final class Pause: Sendable {
+  private let waiter = Lock<(continuation: CheckedContinuation<Void, Never>?, isOver: Bool)>((nil, false))
+
+  func begin(_ continuation: CheckedContinuation<Void, Never>) {
+    let isOver = waiter.withLock { waiter in
+      if !waiter.isOver { waiter.continuation = continuation }
+      return waiter.isOver
+    }
+    if isOver { continuation.resume() }
+  }
+
+  func end() {
+    let continuation = waiter.withLock { waiter in
+      let continuation = waiter.continuation
+      waiter = (nil, true)
+      return continuation
+    }
+    continuation?.resume()
+  }
+}

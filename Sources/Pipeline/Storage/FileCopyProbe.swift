@@ -53,6 +53,23 @@ public final class FileCopyProbe: CopyProbe {
     if case .file(.ours) = look(object.bucket, object.key) { true } else { false }
   }
 
+  public func path(ofCopyOf object: ObjectName) -> String? {
+    guard let own = ownPath(object) else { return nil }
+    if location.hasDisplaced.load(ordering: .relaxed), let displaced = displacedCopy(of: object, own: own) { return displaced }
+    return String(validating: own.bytes, as: UTF8.self)
+  }
+
+  /// Where a copy stands whose own name is a directory's.
+  private func displacedCopy(of object: ObjectName, own: ObjectPath) -> String? {
+    do throws(StoreError) {
+      let displaced = try location.objectPath(bucket: object.bucket, key: object.key, isDisplaced: true)
+      guard case .file(.ours(let record)) = look(at: displaced.bytes, object: own), record.isDisplaced else { return nil }
+      return String(validating: displaced.bytes, as: UTF8.self)
+    } catch {
+      return nil
+    }
+  }
+
   public func object(ofCopyAt path: String) -> ObjectName? {
     let bytes = Array(path.utf8)
     guard !bytes.isEmpty, bytes.prefix(FileLocation.ownName.count + 1) != (FileLocation.ownName + [UInt8(ascii: "/")])[...],

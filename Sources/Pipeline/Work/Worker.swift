@@ -14,6 +14,8 @@ actor Worker {
   nonisolated var unownedExecutor: UnownedSerialExecutor { handle.executor.asUnownedSerialExecutor() }
 
   private let completions: Inbox<WorkCompletion>
+  private let mode: FileOperationsMode
+  private var context: WorkerContext?
   private var places: [Place?] = []
   private var running: [RunningTask: Task<Void, Never>] = [:]
   /// Not yet handed over: until the end of the turn, or longer while the inbox is full.
@@ -24,8 +26,9 @@ actor Worker {
     let ticket: InFlightTicket
   }
 
-  init(handle: ReactorHandle, completions: Inbox<WorkCompletion>) {
+  init(handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode) {
     self.handle = handle
+    self.mode = mode
     self.completions = completions
   }
 
@@ -112,7 +115,9 @@ actor Worker {
     guard Int(index) < places.count, let place = places[Int(index)] else { return nil }
     if let replicator = place.replicator { return replicator }
     guard case .replicator(let make) = place.location.kind, let reactor = Reactor.current else { return nil }
-    let replicator = try make(reactor)
+    let context = self.context ?? WorkerContext(reactor: reactor, mode: mode)
+    self.context = context
+    let replicator = try make(context)
     places[Int(index)]?.replicator = replicator
     return replicator
   }
@@ -120,6 +125,14 @@ actor Worker {
   /// Tells the tasks to end early; they answer `.abandoned` in their own time.
   func cancel(location: Int32, tickets: [InFlightTicket]) {
     for ticket in tickets { running[RunningTask(location: location, ticket: ticket)]?.cancel() }
+  }
+
+  /// Frees what the kernel holds for this worker. Nothing may be running any more.
+  /// - Blocking: until the last file operation has ended.
+  func close() {
+    places.removeAll()
+    context?.files.close()
+    context = nil
   }
 
   private func handOver() {

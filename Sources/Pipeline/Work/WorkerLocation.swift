@@ -11,13 +11,29 @@ public protocol EntryReplicator: AnyObject {
   func replicate(_ entry: ReplicationEntry) async -> WorkOutcome
 }
 
+/// What the replicators of one worker share.
+/// - Thread: that worker's.
+public final class WorkerContext {
+  public let reactor: Reactor
+  /// The worker's ring, or plain calls where there is none.
+  public private(set) lazy var files: any FileOperations = reactor.makeFileOperations(mode: mode)
+  /// Buffers for the bodies of all its copies.
+  public private(set) lazy var blocks = BlockPool()
+  private let mode: FileOperationsMode
+
+  init(reactor: Reactor, mode: FileOperationsMode) {
+    self.reactor = reactor
+    self.mode = mode
+  }
+}
+
 /// The recipe of a location.
 public struct WorkerLocation: Sendable {
   public enum Kind: Sendable {
     /// Completes at once, for benchmarks: decoded and routed, then nothing.
     case noop
     /// Makes the replicator, once on each worker.
-    case replicator(@Sendable (Reactor) throws(WorkerLocationError) -> any EntryReplicator)
+    case replicator(@Sendable (WorkerContext) throws(WorkerLocationError) -> any EntryReplicator)
   }
 
   public let site: Site

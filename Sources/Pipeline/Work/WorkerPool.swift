@@ -32,18 +32,20 @@ public final class WorkerPool {
   /// Starts the threads (`worker-0`, …).
   /// - Thread: T0; the pool belongs to `reactor`. - Blocking: until they run.
   /// - Errors: `Errno` of pthread_create and friends.
-  public init(reactor: Reactor, workers: Int) throws(Errno) {
+  public init(reactor: Reactor, workers: Int, mode: FileOperationsMode = .automatic) throws(Errno) {
     precondition((1...Self.workersMax).contains(workers))
-    for index in 0..<workers { members.append(try Self.startMember(index, completions)) }
+    for index in 0..<workers { members.append(try Self.startMember(index, completions, mode)) }
     reactor.attach(completions) { [weak self] _, batch in self?.receive(batch) }
     hook = reactor.addBeforeSleep { [weak self] _ in self?.flush() }
   }
 
-  private static func startMember(_ index: Int, _ completions: Inbox<WorkCompletion>) throws(Errno) -> Member {
+  private static func startMember(
+    _ index: Int, _ completions: Inbox<WorkCompletion>, _ mode: FileOperationsMode
+  ) throws(Errno) -> Member {
     let items = Inbox<WorkItem>(countMax: slotsMax)
     let made = Lock<Worker?>(nil)
     let thread = try ReactorThread.start(name: "worker-\(index)") { own in
-      let worker = Worker(handle: own.handle, completions: completions)
+      let worker = Worker(handle: own.handle, completions: completions, mode: mode)
       worker.start(own, items: items)
       made.withLock { $0 = worker }
     }
@@ -113,9 +115,13 @@ public final class WorkerPool {
 
   // MARK: End
 
-  /// Ends the threads. - Blocking: until the item each one is at has reached its next suspension.
+  /// Ends the threads. Nothing may be in flight any more, or it is abandoned where it is.
+  /// - Blocking: until the file operations under way have ended.
   public func stop() {
-    for member in members { member.thread.handle.stop() }
+    for member in members {
+      post(member) { $0.close() }
+      member.thread.handle.stop()
+    }
     for member in members { member.thread.join() }
     members.removeAll()
   }

@@ -42,4 +42,9 @@ struct Quickstart: ParsableCommand {
   var options: QuickstartOptions {
     QuickstartOptions(source: source, targets: targets, port: port, once: once, force: force, delete: delete)
   }
+
+  func run() throws {
+    let status = try QuickstartDaemon.run(options)
+    if status != ExitStatus.done { throw SilentExit(status: status) }
+  }
 }

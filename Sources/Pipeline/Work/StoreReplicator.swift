@@ -1,0 +1,88 @@
+// Carries out the entries of a location that has stores: the copy itself is `Replicator`'s; here are the retries with
+// back-off, what is written down about a failure, and the translation from an entry.
+//
+// - Thread: one instance per worker and location, on that worker's executor.
+public import PipelineCore
+internal import Reactor
+
+public final class StoreReplicator: EntryReplicator {
+  private let site: String
+  private let replicator: Replicator
+  private let policy: RetryPolicy
+  private let force: Bool
+  private let failedList: FailedList?
+
+  /// - Parameters:
+  ///   - force: overwrite what at the target is not ours or was changed.
+  ///   - failedList: where final failures are kept; nil when a status topic does that.
+  public init(
+    site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil
+  ) {
+    self.site = site
+    self.replicator = replicator
+    self.policy = policy
+    self.force = force
+    self.failedList = failedList
+  }
+
+  public func replicate(_ entry: ReplicationEntry) async -> WorkOutcome {
+    let request = ObjectRequest(entry, site: site, force: force)
+    let start = Instant.nowUncached()
+    var retries = 0
+    while !Task.isCancelled {
+      let outcome = await replicator.replicate(request)
+      guard case .failed(let error) = outcome else { return await succeeded(outcome, request) }
+      let elapsed = Instant.nowUncached() - start
+      guard error.isRetryable,
+        let delay = policy.delay(retries: retries, elapsed: elapsed, random: Double.random(in: 0..<1))
+      else { return await failed(error, request, attempts: retries + 1) }
+      retries += 1
+      await Reactor.current?.pause(for: delay)
+    }
+    return .abandoned
+  }
+
+  private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest) async -> WorkOutcome {
+    if let failedList, let error = await failedList.clear(FailedVersion(request)) {
+      return await failed(.records(error), request, attempts: 1)
+    }
+    switch outcome {
+    case .copied(let receipt), .adopted(let receipt): return .done(bytes: receipt.bytes)
+    case .removed: return .done(bytes: 0)
+    case .skippedAlreadyThere, .skippedNewerThere, .nothingToRemove, .skippedPresentAgain: return .alreadyThere
+    case .failed: preconditionFailure("a failure has not succeeded")
+    }
+  }
+
+  private func failed(_ error: StoreError, _ request: ObjectRequest, attempts: Int) async -> WorkOutcome {
+    var failure = ReplicationFailure(
+      bucket: request.bucket, key: request.key, versionId: request.versionId, code: error.code, message: error.message,
+      attempts: attempts)
+    let record = FailedRecord(failure, request, failedAtMs: WallClock.nowMs())
+    if let failedList, let trouble = await failedList.record(record) {
+      failure.message += "; and the failed list could not be written: \(trouble)"
+    }
+    return .failed(failure)
+  }
+}
+
+extension FailedVersion {
+  init(_ request: ObjectRequest) {
+    self.init(bucket: request.bucket, key: request.key, versionId: request.versionId.map(VersionId.encode) ?? "")
+  }
+}
+
+extension FailedRecord {
+  init(_ failure: ReplicationFailure, _ request: ObjectRequest, failedAtMs: Int64) {
+    self.init(
+      bucket: failure.bucket, key: failure.key, versionId: failure.versionId.map(VersionId.encode) ?? "", size: request.size,
+      lastModified: request.lastModified, reason: failure.code, message: failure.message, attempts: failure.attempts,
+      failedAtMs: failedAtMs)
+  }
+}
+
+extension StoreError {
+  static func records(_ error: Errno) -> StoreError {
+    StoreError(.targetUnwritable, isRetryable: true, "the failed list cannot be written: \(error)")
+  }
+}

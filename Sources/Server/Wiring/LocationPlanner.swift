@@ -1,0 +1,55 @@
+// From a configured location to what its controller and its workers need.
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+struct LocationPlanner {
+  /// Partitions of a location's own topic in the embedded broker: one consumer takes them all, so one is enough.
+  static let embeddedPartitions = 1
+  /// Of librdkafka, for each location: what is fetched and not yet taken. Divided among the locations, so that a
+  /// hundred of them stay within the memory of one.
+  static let queuedKiBMax = 65_536
+  static let queuedKiBMin = 1_024
+  static let queuedMessagesMax = 100_000
+
+  let plan: NodePlan
+  let bootstrapServers: String
+
+  func options(for site: String, work: WorkerLocation) throws(NodeFailure) -> LocationOptions {
+    let settings = plan.configuration.replication.queueProcessor
+    var options = LocationOptions(
+      site: site,
+      limits: KeyedScheduler.Limits(
+        concurrency: settings.concurrency, waitingMax: settings.waitingMax, keyWaitingMax: settings.waitingPerKeyMax),
+      pauseMode: plan.usesEmbeddedBroker || settings.pauseMode == .hold ? .hold : .unsubscribe,
+      consumer: try consumer(site), work: work, deadLetterTopic: plan.deadLetterTopic)
+    if plan.usesEmbeddedBroker { options.commitInterval = .milliseconds(100) }
+    return options
+  }
+
+  func properties() throws(NodeFailure) -> KafkaProperties {
+    do throws(KafkaPropertyError) {
+      return try KafkaProperties(
+        bootstrapServers: bootstrapServers, user: plan.configuration.kafka.properties.mapValues { $0.reveal() })
+    } catch {
+      throw NodeFailure("kafka.properties: \(error)")
+    }
+  }
+
+  private func consumer(_ site: String) throws(NodeFailure) -> ConsumerConfiguration {
+    let settings = plan.configuration.replication.queueProcessor
+    var consumer = ConsumerConfiguration(
+      properties: try properties(), groupId: settings.group(site: site), topic: plan.topic(of: site))
+    consumer.clientId = "downbeat-\(plan.configuration.nodeID)"
+    let share = max(1, plan.servedLocations.count)
+    consumer.queuedKiBMax = max(Self.queuedKiBMin, Self.queuedKiBMax / share)
+    consumer.queuedMessagesMax = max(1_000, Self.queuedMessagesMax / share)
+    if plan.usesEmbeddedBroker {
+      consumer.membership = .standalone(partitions: Self.embeddedPartitions)
+      consumer.fetchWaitMs = EmbeddedBroker.fetchWaitMsMax
+    } else if plan.configuration.kafka.staticMembership {
+      consumer.instanceId = "\(plan.configuration.nodeID)/\(consumer.topic)"
+    }
+    return consumer
+  }
+}

@@ -1,0 +1,48 @@
+// The routes of a node: who may call, and which parts answer.
+internal import HTTP
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+enum NodeAPI {
+  static func handler(for node: ReplicationNode) -> any RequestHandler {
+    let settings = node.plan.configuration.server
+    let policy = CallerPolicy(allowList: settings.allowFrom, allowedHosts: settings.allowedHosts)
+    let providers = Routes.Providers(
+      health: NodeHealth(node: node), prometheus: NodeMetrics(node: node), failedList: node.failedLists.map { NodeFailedList($0, reactor: node.reactor.handle) })
+    return Routes(service: NodeControl(node: node), policy: policy, providers: providers)
+  }
+}
+
+/// Liveness, readiness and the health check.
+final class NodeHealth: HealthProvider {
+  private unowned let node: ReplicationNode
+
+  init(node: ReplicationNode) { self.node = node }
+
+  /// Answered at all means that the loop turns.
+  func livenessProblems() -> [ProbeProblem] { [] }
+
+  func readinessProblems() -> [ProbeProblem] {
+    var problems: [ProbeProblem] = []
+    if !node.coordinator.storeConnection.isConnected {
+      problems.append(ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0))
+    }
+    for location in node.locations where !location.isReady {
+      problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: location.site))
+    }
+    return problems
+  }
+
+  func healthcheck(_ reply: @escaping (HealthReport?) -> Void) {
+    guard let location = node.locations.first else { return reply(nil) }
+    let isConnected = node.coordinator.storeConnection.isConnected
+    let state = isConnected ? (name: "SYNC_CONNECTED", code: 3) : (name: "DISCONNECTED", code: 0)
+    location.survey { partitions in
+      guard let partitions else { return reply(nil) }
+      // The embedded broker is one node that leads everything.
+      let rows = partitions.map { HealthReport.Partition(id: $0.partition.value, leader: 1, replicas: [1], isrs: [1]) }
+      reply(HealthReport(topic: (location.options.consumer.topic, rows), storeState: state, isProducerReady: true))
+    }
+  }
+}

@@ -1,0 +1,142 @@
+// The control plane as the routes see it: the coordinator's answers in the routes' words, and what this node's own
+// controllers know of lag and partitions. No state of its own.
+internal import Logging
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+final class NodeControl: ControlService {
+  private let node: ReplicationNode
+  private let order: [ControlledService: [String]]
+
+  /// - Parameter node: must live as long as this.
+  init(node: ReplicationNode) {
+    self.node = node
+    let configuration = node.plan.configuration
+    order = [
+      .crr: configuration.replication.locations.map(\.site),
+      .ingestion: configuration.ingestion.sources.map(\.location),
+      .lifecycle: configuration.lifecycleLocations,
+    ]
+  }
+
+  func locations(of service: ControlledService) -> [String] { order[service] ?? [] }
+
+  var revision: UInt64 { node.coordinator.revision }
+
+  func knowledge(of location: LocationKey) -> StateKnowledge {
+    switch node.coordinator.freshness(of: location) {
+    case .current: .current
+    case .unconfirmed: .unconfirmed
+    case .stale(let seconds): .stale(seconds: Int(seconds))
+    case .unknown: .unknown
+    }
+  }
+
+  func desiredState(of location: LocationKey) -> DesiredState { DesiredState(node.coordinator.desiredState(of: location)) }
+
+  func confirm(_ locations: [LocationKey], _ reply: @escaping () -> Void) { node.coordinator.confirm(locations, reply) }
+
+  func carryOut(
+    _ command: ControlCommand, on locations: [LocationKey], for origin: ControlOrigin,
+    _ reply: @escaping (ControlOutcome) -> Void
+  ) {
+    let (order, wait) = Self.order(command)
+    node.log.info(
+      "command",
+      metadata: [
+        "request_id": "\(origin.requestID)", "peer": "\(origin.peer)", "command": "\(command)",
+        "locations": "\(locations.map(\.description).joined(separator: ","))",
+      ])
+    node.coordinator.change(order, at: locations, wait: wait) { outcome in
+      switch outcome {
+      case .done: reply(.done)
+      case .drained(let overviews), .draining(let overviews): reply(.drained(overviews.map(DrainReport.init)))
+      case .unavailable(let reason, let maybe): reply(.unavailable(reason: reason, outcomeUnknown: maybe))
+      }
+    }
+  }
+
+  private static func order(_ command: ControlCommand) -> (StateCommand, wait: Duration?) {
+    switch command {
+    case .pause(let waitS): (.pause, waitS.map { .seconds($0) })
+    case .resume: (.resume, nil)
+    case .schedule(let hours): (.schedule(atMs: WallClock.nowMs() + Int64(hours) * 3_600_000), nil)
+    case .unschedule: (.unschedule, nil)
+    }
+  }
+
+  // MARK: Views
+
+  func views(of locations: [LocationKey], _ reply: @escaping ([LocationView]) -> Void) {
+    var views = locations.map(view)
+    var open = 1
+    let finish = {
+      open -= 1
+      if open == 0 { reply(views) }
+    }
+    for (index, key) in locations.enumerated() {
+      guard key.service == .crr, let location = node.location(key.location) else { continue }
+      open += 1
+      location.survey { [nodeId = node.plan.configuration.nodeID] partitions in
+        if let partitions { views[index].take(partitions, of: location, nodeId: nodeId) }
+        finish()
+      }
+    }
+    finish()
+  }
+
+  private func view(of key: LocationKey) -> LocationView {
+    guard let overview = node.coordinator.overview(of: key) else {
+      return LocationView(location: key.location, state: .disabled)
+    }
+    var view = LocationView(location: key.location, state: overview.state)
+    view.sinceMs = overview.sinceMs
+    view.inFlight = overview.inFlight
+    view.scheduledResumeMs = overview.desired.resumeAtMs
+    view.nodes = overview.nodes.map(NodeView.init)
+    if key.service == .crr, let location = node.location(key.location) {
+      view.inFlight = location.inFlightCount
+      view.queued = location.queuedCount
+      view.notes = node.notes
+      view.gaps = location.gaps.map {
+        GapView(
+          topic: location.options.consumer.topic, partition: $0.partition.value, from: $0.start.value, to: $0.end.value)
+      }
+    }
+    return view
+  }
+}
+
+extension LocationView {
+  mutating func take(_ surveys: [PartitionSurvey], of location: LocationController, nodeId: String) {
+    lag = surveys.map(\.lag).reduce(0, +)
+    let own = Set(location.partitions)
+    partitions = surveys.map {
+      PartitionView(
+        topic: location.options.consumer.topic, partition: $0.partition.value, committed: $0.committed?.value,
+        end: $0.high.value, node: own.contains($0.partition) ? nodeId : nil)
+    }
+  }
+}
+
+extension DesiredState {
+  init(_ state: PauseState) { self.init(isPaused: state.paused, scheduledResumeMs: state.resumeAtMs) }
+}
+
+extension NodeView {
+  init(_ report: NodeReport) {
+    // This node's own report does not come back from the store: it was seen now.
+    let seenMs = report.lastSeenMs == 0 ? WallClock.nowMs() : report.lastSeenMs
+    self.init(id: report.nodeId, state: report.state, inFlight: report.inFlight, lastSeenMs: seenMs)
+  }
+}
+
+extension DrainReport {
+  init(_ overview: LocationOverview) {
+    self.init(
+      location: overview.key.location,
+      isDrained: !overview.nodes.isEmpty && overview.nodes.allSatisfy { $0.state == .disabled && $0.inFlight == 0 },
+      state: overview.state, inFlight: overview.inFlight, nodes: overview.nodes.map(NodeView.init))
+  }
+}

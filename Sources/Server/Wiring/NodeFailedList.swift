@@ -1,0 +1,115 @@
+// The failed lists of embedded mode as the API shows them: from each location's state directory, retried by looking at
+// the object again.
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+/// The lists of all locations, on a thread of their own: their files are written with fsync.
+final class FailedLists {
+  private let thread: ReactorThread
+  private let lists: [String: FailedList]
+  /// Puts an object back into the location's topic.
+  var requeue: ((_ bucket: String, _ key: String, _ site: String) -> Bool)?
+
+  /// - Parameter directories: by location.
+  /// - Blocking: reads each list once. - Errors: naming the file.
+  init(directories: [String: String]) throws(NodeFailure) {
+    do {
+      thread = try ReactorThread.start(name: "failed-lists") { _ in }
+      var lists: [String: FailedList] = [:]
+      for (site, directory) in directories {
+        lists[site] = FailedList(log: try FailedLog(directory: directory), on: thread.handle)
+      }
+      self.lists = lists
+    } catch {
+      throw NodeFailure("failed list: \(error)")
+    }
+  }
+
+  func list(of site: String) -> FailedList? { lists[site] }
+  var sites: [String] { lists.keys.sorted() }
+
+  /// - Blocking: until the write under way has ended.
+  func stop() {
+    thread.handle.stop()
+    thread.join()
+  }
+}
+
+final class NodeFailedList: FailedListProvider {
+  private let lists: FailedLists
+  private let reactor: ReactorHandle
+
+  init(_ lists: FailedLists, reactor: ReactorHandle) {
+    self.lists = lists
+    self.reactor = reactor
+  }
+
+  func page(of location: String, marker: Int64?, _ reply: @escaping (FailedPage?) -> Void) {
+    guard let list = lists.list(of: location) else { return reply(FailedPage(items: [], nextMarker: nil)) }
+    answer(reply) {
+      let page = try await list.page(markerMs: marker)
+      return FailedPage(items: page.records.map { FailedItem($0, location: location) }, nextMarker: page.nextMarkerMs)
+    }
+  }
+
+  func failures(of object: ObjectVersionName, _ reply: @escaping ([FailedItem]?) -> Void) {
+    let lists = lists.sites.compactMap { site in self.lists.list(of: site).map { (site, $0) } }
+    let version = FailedVersion(bucket: object.bucket, key: object.key, versionId: object.versionId ?? "")
+    answer(reply) {
+      var found: [FailedItem] = []
+      for (site, list) in lists {
+        if let record = try await list.record(of: version) { found.append(FailedItem(record, location: site)) }
+      }
+      return found
+    }
+  }
+
+  func retry(_ requests: [RetryRequest], _ reply: @escaping ([FailedItem]?) -> Void) {
+    let known = requests.compactMap { request in lists.list(of: request.location).map { (request, $0) } }
+    answer({ [lists] (items: [FailedItem]?) in
+      reply(items?.filter { lists.requeue?($0.object.bucket, $0.object.key, $0.location) ?? false })
+    }) {
+      var found: [FailedItem] = []
+      for (request, list) in known {
+        let object = request.object
+        let version = FailedVersion(bucket: object.bucket, key: object.key, versionId: object.versionId ?? "")
+        if let record = try await list.record(of: version) {
+          found.append(FailedItem(record, location: request.location))
+        } else if request.isForced {
+          found.append(FailedItem(object: object, location: request.location, size: 0, lastModified: ""))
+        }
+      }
+      return found
+    }
+  }
+
+  /// Runs `question` off this thread and answers on it; nil when the list cannot be read.
+  private func answer<Value: Sendable>(_ reply: @escaping (Value?) -> Void, _ question: @escaping @Sendable () async throws -> Value) {
+    let box = ReplyBox(reply)
+    Task.detached(executorPreference: reactor.executor) {
+      do {
+        let value = try await question()
+        box.reply(value)
+      } catch {
+        box.reply(nil)
+      }
+    }
+  }
+}
+
+/// A reply that must run on T0; the task above runs there and nowhere else.
+private final class ReplyBox<Value: Sendable>: @unchecked Sendable {  // made and used on T0 only
+  private let body: (Value?) -> Void
+  init(_ body: @escaping (Value?) -> Void) { self.body = body }
+  func reply(_ value: Value?) { body(value) }
+}
+
+extension FailedItem {
+  init(_ record: FailedRecord, location: String) {
+    self.init(
+      object: ObjectVersionName(
+        bucket: record.bucket, key: record.key, versionId: record.versionId.isEmpty ? nil : record.versionId),
+      location: location, size: record.size, lastModified: record.lastModified)
+  }
+}

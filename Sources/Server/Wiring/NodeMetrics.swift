@@ -1,0 +1,107 @@
+// Prometheus text of a node: Backbeat's names where it has the figure (backbeat-behaviour 1.12), our own with the prefix
+// `downbeat_`. Rendered when asked for; nothing is kept.
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+final class NodeMetrics: PrometheusProvider {
+  private unowned let node: ReplicationNode
+
+  init(node: ReplicationNode) { self.node = node }
+
+  func render(into text: inout [UInt8]) {
+    var page = MetricsPage()
+    page.family("s3_replication_data_status_changed_total", .counter, "Entries that ended, by status.")
+    for location in node.locations {
+      let counters = location.counters
+      let origin = ("origin", "replication")
+      page.sample(counters.done + counters.alreadyThere, [origin, ("location", location.site), ("replicationStatus", "COMPLETED")])
+      page.sample(counters.failed, [origin, ("location", location.site), ("replicationStatus", "FAILED")])
+    }
+    page.family("s3_replication_data_bytes_total", .counter, "Bytes of content moved.")
+    for location in node.locations {
+      page.sample(
+        UInt64(max(0, location.counters.bytes)),
+        [("origin", "replication"), ("serviceName", "ReplicationQueueProcessor"), ("location", location.site)])
+    }
+    entries(&page)
+    gauges(&page)
+    reactor(&page)
+    text += page.bytes
+  }
+
+  private func entries(_ page: inout MetricsPage) {
+    page.family("downbeat_entries_total", .counter, "Entries by what became of them.")
+    for location in node.locations {
+      let counters = location.counters
+      let rows: [(String, UInt64)] = [
+        ("taken", counters.taken), ("done", counters.done), ("already_there", counters.alreadyThere), ("skipped", counters.skipped),
+        ("failed", counters.failed), ("dead_letter", counters.deadLettered), ("abandoned", counters.abandoned),
+        ("gap", counters.gapEntries),
+      ]
+      for (outcome, count) in rows { page.sample(count, [("location", location.site), ("outcome", outcome)]) }
+    }
+  }
+
+  private func gauges(_ page: inout MetricsPage) {
+    page.family("downbeat_in_flight", .gauge, "Entries taken and not finished.")
+    for location in node.locations { page.sample(UInt64(location.inFlightCount), [("location", location.site)]) }
+    page.family("downbeat_location_state", .gauge, "1 for the effective state of the location on this node.")
+    for location in node.locations {
+      for state in PipelineCore.EffectiveState.allCases {
+        page.sample(location.effective == state ? 1 : 0, [("location", location.site), ("state", state.rawValue)])
+      }
+    }
+    page.family("downbeat_assigned_partitions", .gauge, "Partitions this node consumes.")
+    for location in node.locations { page.sample(UInt64(location.partitions.count), [("location", location.site)]) }
+  }
+
+  private func reactor(_ page: inout MetricsPage) {
+    let statistics = node.reactor.statistics
+    page.family("downbeat_reactor_ticks_total", .counter, "Turns of the event loop.")
+    page.sample(statistics.ticks, [])
+    page.family("downbeat_reactor_stale_events_total", .counter, "Events that arrived for a closed registration.")
+    page.sample(statistics.staleEvents, [])
+    page.family("downbeat_reactor_busy_seconds_max", .gauge, "Longest turn of the event loop.")
+    page.line("downbeat_reactor_busy_seconds_max \(Double(statistics.busyNsMax) / 1e9)")
+    page.family("downbeat_outbox_messages", .gauge, "Dead letters and statuses not acknowledged yet.")
+    page.sample(UInt64(node.outbox.count), [])
+  }
+}
+
+/// Text format 0.0.4.
+struct MetricsPage {
+  enum Kind: String { case counter, gauge }
+
+  private(set) var bytes: [UInt8] = []
+  private var name = ""
+
+  mutating func family(_ name: String, _ kind: Kind, _ help: String) {
+    self.name = name
+    line("# HELP \(name) \(help)")
+    line("# TYPE \(name) \(kind.rawValue)")
+  }
+
+  mutating func sample(_ value: UInt64, _ labels: [(String, String)]) {
+    let list = labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",")
+    line(labels.isEmpty ? "\(name) \(value)" : "\(name){\(list)} \(value)")
+  }
+
+  mutating func line(_ text: String) {
+    bytes += text.utf8
+    bytes.append(UInt8(ascii: "\n"))
+  }
+
+  private static func escaped(_ text: String) -> String {
+    var result = ""
+    for character in text.unicodeScalars {
+      switch character {
+      case "\\": result += "\\\\"
+      case "\"": result += "\\\""
+      case "\n": result += "\\n"
+      default: result.unicodeScalars.append(character)
+      }
+    }
+    return result
+  }
+}

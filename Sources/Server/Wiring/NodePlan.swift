@@ -1,0 +1,63 @@
+// What a node is to be, decided before anything is opened: the command's options turned into one value, so that `serve`
+// and `quickstart` are the same daemon with different plans.
+internal import Pipeline
+internal import PipelineCore
+
+struct NodePlan: Sendable {
+  var configuration: Configuration
+  var roles: Set<Role>
+  /// Where this node keeps what must survive a restart; absolute.
+  var stateDirectory: String
+  /// Locations whose desired state lives elsewhere: quickstart's, beside the copies.
+  var stateRoots: [String: String] = [:]
+
+  /// What the embedded populator lists; nil: decided by the configuration's source.
+  var tree: Tree?
+
+  /// A tree whose objects the embedded populator enqueues.
+  struct Tree: Sendable {
+    var sourcePath: String
+    var naming: SourceNaming
+    /// Directories never to be entered: the targets.
+    var refused: Set<FileIdentity> = []
+    var followsDeletes = false
+    /// What at a target is not ours, or was changed, is overwritten.
+    var overwrites = false
+
+    /// The one bucket there is; nil if each directory at the top is one.
+    var bucket: String? { if case .oneBucket(let name) = naming { name } else { nil } }
+  }
+
+  /// The broker is librdkafka's mock inside this process, unless the configuration names one.
+  var usesEmbeddedBroker: Bool { configuration.kafka.hosts.isEmpty }
+
+  /// The locations this node consumes for.
+  var servedLocations: [Configuration.Location] {
+    roles.contains(.queueProcessor) ? configuration.replication.locations.filter { !$0.isDisabled } : []
+  }
+
+  /// What is listed and followed; nil when entries come from elsewhere.
+  var populatedTree: Tree? {
+    guard roles.contains(.populator), usesEmbeddedBroker else { return nil }
+    if let tree { return tree }
+    guard case .file(let path)? = configuration.replication.source else { return nil }
+    return Tree(sourcePath: path, naming: .bucketPerDirectory, followsDeletes: true)
+  }
+
+  /// Where the failed list of a location is kept on this node.
+  func stateRoot(of site: String) -> String { stateRoots[site] ?? "\(stateDirectory)/locations/\(site)" }
+
+  /// The topic of a location. In the embedded broker each has its own, so that a paused one fills only its own window.
+  func topic(of site: String) -> String {
+    let topic = configuration.kafka.topic(configuration.replication.topic)
+    return usesEmbeddedBroker ? "\(topic).\(site)" : topic
+  }
+
+  var deadLetterTopic: String { configuration.kafka.topic(configuration.replication.deadLetterTopic) }
+}
+
+/// Why a node could not start or had to stop.
+struct NodeFailure: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
