@@ -8,6 +8,8 @@ let benchmark: Target.Dependency = .product(name: "Benchmark", package: "benchma
 let counter: Target.Dependency = .product(name: "AllocationCounter", package: "main")
 let core: Target.Dependency = .product(name: "DownbeatCore", package: "main")
 
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
 func suite(_ name: String) -> Target {
   .executableTarget(
     name: name, dependencies: [benchmark, core, "BenchmarkSupport"], path: "Benchmarks/\(name)",
@@ -18,12 +20,14 @@ let package = Package(
   name: "downbeat-benchmarks",
   dependencies: [
     .package(name: "main", path: ".."),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/ordo-one/benchmark", exact: "1.38.1", traits: []),
   ],
   targets: [
     .target(name: "BenchmarkSupport", dependencies: [benchmark, counter], path: "Benchmarks/BenchmarkSupport"),
     .executableTarget(name: "http-floor", dependencies: [core], path: "Sources/HTTPFloor"),
     .executableTarget(name: "consumer-floor", dependencies: [core], path: "Sources/ConsumerFloor"),
+    .executableTarget(name: "pipeline-floor", dependencies: [core, log], path: "Sources/PipelineFloor"),
     suite("ReactorBenchmarks"),
     suite("CoreBenchmarks"),
     suite("HTTPBenchmarks"),
