@@ -24,6 +24,8 @@ final class ReplicationNode {
   private(set) var feed: EmbeddedFeed?
   /// Embedded mode's failed lists.
   private(set) var failedLists: FailedLists?
+  /// The locations the populator enqueues for.
+  private(set) var populated: [PopulatedLocation] = []
   /// Failures met while listing, on their way to the failed lists.
   let failureWrites: SerialTasks
   private var lifecycle = Lifecycle()
@@ -31,6 +33,8 @@ final class ReplicationNode {
   private var openStops = 0
   /// Called on T0 when a part of the embedder's has to know that the node is ending.
   var onStopping: (() -> Void)?
+  /// Called on T0 when everything has ended, instead of stopping the reactor.
+  var onEnded: (() -> Void)?
 
   /// - Thread: the one that will call `run`; its reactor must be `reactor`.
   init(plan: NodePlan, reactor: Reactor, log: Logger) {
@@ -101,7 +105,6 @@ final class ReplicationNode {
           plan.servedLocations.map { ($0.site, plan.stateRoot(of: $0.site)) }, uniquingKeysWith: { first, _ in first }))
     }
     let files = try FileLocations(plan: plan, log: log)
-    var populated: [PopulatedLocation] = []
     for settings in plan.servedLocations {
       switch settings.target {
       case .noop?: try add(settings.site, WorkerLocation(site: Site(settings.site), kind: .noop), planner)
@@ -116,7 +119,7 @@ final class ReplicationNode {
         throw NodeFailure("location \(settings.site): this build cannot serve the type \(settings.type.rawValue)")
       }
     }
-    try startFeed(populated, planner)
+    try startFeed(planner)
   }
 
   private func add(_ site: String, _ work: WorkerLocation, _ planner: LocationPlanner) throws(NodeFailure) {
@@ -131,7 +134,7 @@ final class ReplicationNode {
     }
   }
 
-  private func startFeed(_ populated: [PopulatedLocation], _ planner: LocationPlanner) throws(NodeFailure) {
+  private func startFeed(_ planner: LocationPlanner) throws(NodeFailure) {
     guard let tree = plan.populatedTree, !populated.isEmpty else { return }
     var configuration = EmbeddedPopulator.Configuration(
       sourcePath: tree.sourcePath, naming: tree.naming, locations: populated)
@@ -139,21 +142,21 @@ final class ReplicationNode {
     let feed = try EmbeddedFeed(
       configuration, topics: populated.map { plan.topic(of: $0.site) }, properties: try planner.properties(), reactor: reactor,
       log: log)
-    feed.onEvent = { [unowned self] in populatorSays($0, populated.map(\.site)) }
+    feed.onEvent = { [unowned self] in populatorSays($0) }
     failedLists?.requeue = { [unowned feed] in feed.requeue(bucket: $0, key: $1, site: $2) }
     self.feed = feed
   }
 
   /// Paths that cannot become objects are failures of the location, until a listing no longer meets them.
-  private func populatorSays(_ event: PopulatorEvent, _ sites: [String]) {
+  private func populatorSays(_ event: PopulatorEvent) {
     switch event {
     case .failed(let index, let failure):
-      guard let list = failedLists?.list(of: sites[index]) else { return }
-      log.error("not replicated", metadata: ["location": "\(sites[index])", "reason": "\(failure.reason.code)", "message": "\(failure.message)"])
+      guard let list = failedLists?.list(of: populated[index].site) else { return }
+      log.error("not replicated", metadata: ["location": "\(populated[index].site)", "reason": "\(failure.reason.code)", "message": "\(failure.message)"])
       let record = FailedRecord(failure, bucket: bucket(of: failure.path), failedAtMs: WallClock.nowMs())
       failureWrites.run { _ = await list.record(record) }
     case .listed(let index, let beganAtMs, _):
-      guard let list = failedLists?.list(of: sites[index]) else { return }
+      guard let list = failedLists?.list(of: populated[index].site) else { return }
       failureWrites.run { [log] in
         do {
           try await list.clearListingFailures(before: beganAtMs)
@@ -242,6 +245,8 @@ final class ReplicationNode {
     lifecycle.ended()
     if let stopTimer { reactor.cancel(stopTimer) }
     pool.stop()
+    // Whoever wants to say something about the end may still want to read the failed lists.
+    if let onEnded { return onEnded() }
     failedLists?.stop()
     reactor.stop()
   }
