@@ -73,6 +73,21 @@ enum ControlReply {
     var lastSeen: String?
   }
 
+  /// `GET /crr/failed`; names as they stand in the answer.
+  struct FailedPage: Decodable {
+    var IsTruncated: Bool
+    var Versions: [FailedItem]
+    var NextMarker: Int64?
+  }
+
+  struct FailedItem: Decodable, Hashable {
+    var Bucket: String
+    var Key: String
+    var VersionId: String?
+    var Size: Int64
+    var LastModified: String
+  }
+
   /// One location of a `pause?wait=` answer.
   struct Drain: Decodable {
     var state: String

@@ -187,6 +187,49 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     #expect(sick.output.hasSuffix(" is not ready (500): Consumer of a: NOT_READY\n"))
   }
 
+  @Test func failedListsAPageAndNamesTheNext() throws {
+    let body =
+      #"{"IsTruncated":true,"Versions":[{"Bucket":"b","Key":"x/ü","StorageClass":"a b","Size":7,"LastModified":"T"}],"NextMarker":42}"#
+    let result = try control(["failed", "a b", "--marker", "43"], [CannedServer.reply(200, body)])
+    #expect(result.requests == ["GET /_/crr/failed?sitename=a%20b&marker=43 HTTP/1.1"])
+    #expect(
+      result.output == """
+        BUCKET  KEY  VERSION  SIZE  LAST MODIFIED
+        b       x/ü  -           7  T
+        more: downbeat failed a b --marker 42
+
+        """)
+    let none = try control(["failed", "a"], [CannedServer.reply(200, #"{"IsTruncated":false,"Versions":[]}"#)])
+    #expect(none.output == "a: nothing has failed\n")
+  }
+
+  @Test func retryAllAsksForEveryPageOnce() throws {
+    let one = #"{"Bucket":"b","Key":"k1","VersionId":"v","StorageClass":"a","Size":7,"LastModified":"T"}"#
+    let two = #"{"Bucket":"b","Key":"k2","StorageClass":"a","Size":7,"LastModified":"T"}"#
+    let server = try CannedServer()
+    var last = ""
+    let result = try downbeat(["retry", "a", "--all", "--url", server.url]) {
+      _ = try server.answer(CannedServer.reply(200, #"{"IsTruncated":true,"Versions":[\#(one)],"NextMarker":42}"#))
+      _ = try server.answer(CannedServer.reply(200, #"{"IsTruncated":false,"Versions":[\#(one),\#(two)]}"#))
+      last = try server.answer(CannedServer.reply(200, "[\(one),\(two)]"))
+    }
+    #expect(
+      last.hasSuffix(
+        #"[{"Bucket":"b","Key":"k1","VersionId":"v","StorageClass":"a"},{"Bucket":"b","Key":"k2","StorageClass":"a"}]"#))
+    #expect(result.output == "a: 2 of 2 will be tried again\n")
+    #expect(result.code == 0)
+  }
+
+  @Test func retryOfAnObjectWithoutAFailureSaysSo() throws {
+    let result = try control(["retry", "a", "b", "k"], [CannedServer.reply(200, "[]")])
+    #expect(result.requests == ["POST /_/crr/failed HTTP/1.1"])
+    #expect(result.code == 1)
+    #expect(result.output.hasSuffix("downbeat: no failure of it is recorded; --force tries it all the same\n"))
+    #expect(try downbeat(["retry", "a"]).code == 2)
+    #expect(try downbeat(["retry", "a", "b"]).code == 2)
+    #expect(try downbeat(["retry", "a", "b", "k", "--all"]).code == 2)
+  }
+
   @Test func anAnswerThatIsNoHTTPIsSaid() throws {
     let result = try control(["status"], ["SSH-2.0-OpenSSH\r\n\r\n"])
     #expect(result.code == 1)
