@@ -3,11 +3,13 @@
 internal import Glibc
 internal import Reactor
 
-/// Two blocks, used for every file of a verification.
+/// Two blocks and a digest, used for every file of a verification, one after the other.
 final class ComparisonBuffers {
   static let blockBytes = 262_144
   let source = UnsafeMutableRawBufferPointer.allocate(byteCount: ComparisonBuffers.blockBytes, alignment: 4_096)
   let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: ComparisonBuffers.blockBytes, alignment: 4_096)
+
+  let md5 = MD5()
 
   deinit {
     source.deallocate()
@@ -28,7 +30,7 @@ final class FileComparison {
   let file: WalkedFile
   private(set) var offset: Int64 = 0
   private let source: OpenTreeFile
-  private var copies: [(index: Int, file: OpenTreeFile)] = []
+  private var copies: [(index: Int, file: OpenTreeFile, recorded: MD5Digest?)] = []
 
   init(_ file: WalkedFile, source: OpenTreeFile) {
     self.file = file
@@ -38,7 +40,14 @@ final class FileComparison {
   var indices: [Int] { copies.map(\.index) }
   var copyCount: Int { copies.count }
 
-  func add(_ index: Int, _ copy: OpenTreeFile) { copies.append((index, copy)) }
+  /// - Parameter recorded: the digest noted when it was copied; nil: not compared.
+  func add(_ index: Int, _ copy: OpenTreeFile, recorded: MD5Digest?) { copies.append((index, copy, recorded)) }
+
+  /// Copies whose noted digest is not that of the bytes just read. Once, at the end.
+  func wrongRecords(_ buffers: ComparisonBuffers) -> [Int] {
+    let actual = buffers.md5.finish()
+    return copies.filter { $0.recorded.map { $0 != actual } ?? false }.map(\.index)
+  }
 
   /// - Blocking: one read on each side.
   func advance(_ buffers: ComparisonBuffers) -> Step {
@@ -48,7 +57,8 @@ final class FileComparison {
     do throws(Errno) { count = try source.read(into: buffers.source, at: offset) } catch { return .failed(error) }
     if count == 0 { return .finished }
     let block = UnsafeRawBufferPointer(rebasing: buffers.source[..<count])
-    let different = copies.compactMap { index, copy in
+    buffers.md5.add(block)
+    let different = copies.compactMap { index, copy, _ in
       difference(copy, block, buffers).map { (index: index, why: $0) }
     }
     copies.removeAll { copy in different.contains { $0.index == copy.index } }

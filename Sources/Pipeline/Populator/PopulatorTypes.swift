@@ -13,6 +13,13 @@ public protocol CopyProbe: AnyObject {
   /// Which object a file of the location's tree is a copy of; nil if we did not write it.
   /// - Parameter path: relative to the location's root.
   func object(ofCopyAt path: String) -> ObjectName?
+  /// The digest noted when the file at this path was copied; nil if there is none, or it is no copy of ours.
+  func recordedMD5(ofCopyAt path: String) -> MD5Digest?
+}
+
+extension CopyProbe {
+  /// For locations that note no digest.
+  public func recordedMD5(ofCopyAt path: String) -> MD5Digest? { nil }
 }
 
 /// Names one object.

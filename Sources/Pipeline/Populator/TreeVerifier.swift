@@ -171,6 +171,7 @@ public final class TreeVerifier {
   // MARK: Comparing
 
   private func begin(_ file: WalkedFile) {
+    buffers.md5.start()
     do throws(Errno) {
       comparison = FileComparison(file, source: try source.openFile(file.path))
     } catch {
@@ -191,7 +192,8 @@ public final class TreeVerifier {
         return wrong(index, file, \.differing, "another modification time")
       }
       do throws(Errno) {
-        comparison?.add(index, try copies[index].root.openFile(copy.path))
+        let file = try copies[index].root.openFile(copy.path)
+        comparison?.add(index, file, recorded: copies[index].probe.recordedMD5(ofCopyAt: copy.path))
       } catch {
         wrong(index, file, \.unreadable, "\(error)")
       }
@@ -225,9 +227,14 @@ public final class TreeVerifier {
 
   private func finish(_ running: FileComparison) {
     let isComplete = running.offset == running.file.size
+    let wrongRecords = running.wrongRecords(buffers)
     for index in running.indices {
       guard isComplete else {
         wrong(index, running.file, \.differing, "\(running.offset) bytes could be read instead of \(running.file.size)")
+        continue
+      }
+      guard !wrongRecords.contains(index) else {
+        wrong(index, running.file, \.differing, "the bytes are the same, but not the MD5 noted when they were copied")
         continue
       }
       results[index].identical += 1

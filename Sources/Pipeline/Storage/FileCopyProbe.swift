@@ -80,6 +80,12 @@ public final class FileCopyProbe: CopyProbe {
     return named.object
   }
 
+  public func recordedMD5(ofCopyAt path: String) -> MD5Digest? {
+    let bytes = Array(path.utf8)
+    guard let named = name(at: bytes), case .file(.ours(let record)) = look(at: bytes, object: named.own) else { return nil }
+    return record.md5
+  }
+
   private func name(at path: [UInt8]) -> (object: ObjectName, own: ObjectPath, isDisplaced: Bool)? {
     switch location.layout.naming {
     case .mapped:

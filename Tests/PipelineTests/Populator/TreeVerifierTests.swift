@@ -140,3 +140,35 @@ func oneFlippedByteIsFoundWhereverItIs(at position: Int) throws {
   #expect(verifier.results[0].missing == 105)
   #expect(verifier.results[0].examples.count == VerificationResult.examplesMax)
 }
+
+/// Notes the digest it is told for every file.
+private final class RecordingProbe: CopyProbe {
+  let recorded: String
+  init(recorded: String) { self.recorded = recorded }
+  func isUpToDate(bucket: String, key: String, file: WalkedFile) -> Bool { true }
+  func hasCopy(of object: ObjectName) -> Bool { true }
+  func path(ofCopyOf object: ObjectName) -> String? { object.key }
+  func object(ofCopyAt path: String) -> ObjectName? { ObjectName(bucket: "bucket", key: path) }
+  func recordedMD5(ofCopyAt path: String) -> MD5Digest? { MD5Digest(hex: recorded) }
+}
+
+@Test func theRecordedDigestIsComparedWithTheBytes() throws {
+  let (source, copy) = (TempTree("source"), TempTree("b"))
+  let target = copy.path
+  for name in ["f", "g"] {
+    source.file(name, "a")
+    TempTree.write(target + "/" + name, Array("a".utf8))
+    var facts = stat()
+    stat(source.full(name), &facts)
+    var times = [facts.st_atim, facts.st_mtim]
+    utimensat(AT_FDCWD, target + "/" + name, &times, 0)
+  }
+  for (recorded, identical) in [("0cc175b9c0f1b6a831c399e269772661", Int64(2)), ("92eb5ffee6ae2fec3ad71c777531578f", 0)] {
+    let verifier = try TreeVerifier(
+      sourcePath: source.path, naming: .oneBucket("bucket"),
+      locations: [VerifiedLocation(name: "b", path: target, makeProbe: { RecordingProbe(recorded: recorded) })])
+    while verifier.step() {}
+    #expect(verifier.results[0].identical == identical)
+    #expect(verifier.results[0].differing == 2 - identical)
+  }
+}
