@@ -23,6 +23,10 @@ extension LocationController: ConsumerDelegate {
   public func consumer(_ consumer: Consumer, committed result: CommitResult) { committed(result) }
 
   public func consumer(_ consumer: Consumer, skipped gap: OffsetGap) {
+    if case .standalone = options.consumer.membership, gap.cause == .belowLogStart {
+      // The window is there so that this cannot be; going on would lose entries silently (contract section 2).
+      preconditionFailure("the embedded broker dropped entries that were not consumed: \(options.consumer.topic) \(gap)")
+    }
     counters.gapEntries += UInt64(max(0, gap.end.value - gap.start.value))
     if gaps.count == Self.gapsMax { gaps.removeFirst() }
     gaps.append(gap)

@@ -92,6 +92,8 @@ public struct CopyReceipt: Hashable, Sendable {
   public var md5: MD5Digest
   /// Version id the target gave; nil where it has none.
   public var targetVersionId: String?
+  /// What the source said of the bytes when they were read; nil before the replicator has filled it in.
+  public var source: ObjectInfo?
 
   public init(bytes: Int64, md5: MD5Digest, targetVersionId: String? = nil) {
     self.bytes = bytes

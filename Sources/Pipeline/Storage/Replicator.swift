@@ -62,9 +62,9 @@ public final class Replicator {
     let body = try await source.open(request)
     defer { body.close() }
     switch try await destination.put(request, body) {
-    case .written(let receipt): return .copied(receipt)
-    case .adopted(let receipt): return .adopted(receipt)
-    case .alreadyThere(let receipt): return .skippedAlreadyThere(receipt)
+    case .written(let receipt): return .copied(receipt.of(body.info))
+    case .adopted(let receipt): return .adopted(receipt.of(body.info))
+    case .alreadyThere(let receipt): return .skippedAlreadyThere(receipt.of(body.info))
     case .newerThere: return .skippedNewerThere
     }
   }
@@ -76,5 +76,13 @@ public final class Replicator {
     case .notThere, .notOurs: return .nothingToRemove
     case .newerThere: return .skippedNewerThere
     }
+  }
+}
+
+extension CopyReceipt {
+  fileprivate func of(_ source: ObjectInfo) -> CopyReceipt {
+    var receipt = self
+    receipt.source = source
+    return receipt
   }
 }

@@ -11,18 +11,22 @@ public final class StoreReplicator: EntryReplicator {
   private let policy: RetryPolicy
   private let force: Bool
   private let failedList: FailedList?
+  private let status: FileSourceStatus?
 
   /// - Parameters:
   ///   - force: overwrite what at the target is not ours or was changed.
   ///   - failedList: where final failures are kept; nil when a status topic does that.
+  ///   - status: the status attributes of a `file` source; nil where nothing is ever written to the source (quickstart).
   public init(
-    site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil
+    site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil,
+    status: FileSourceStatus? = nil
   ) {
     self.site = site
     self.replicator = replicator
     self.policy = policy
     self.force = force
     self.failedList = failedList
+    self.status = status
   }
 
   public func replicate(_ entry: ReplicationEntry) async -> WorkOutcome {
@@ -31,20 +35,23 @@ public final class StoreReplicator: EntryReplicator {
     var retries = 0
     while !Task.isCancelled {
       let outcome = await replicator.replicate(request)
-      guard case .failed(let error) = outcome else { return await succeeded(outcome, request) }
+      guard case .failed(let error) = outcome else { return await succeeded(outcome, request, sites: entry.sites) }
       let elapsed = Instant.nowUncached() - start
       guard error.isRetryable,
         let delay = policy.delay(retries: retries, elapsed: elapsed, random: Double.random(in: 0..<1))
-      else { return await failed(error, request, attempts: retries + 1) }
+      else { return await failed(error, request, attempts: retries + 1, sites: entry.sites) }
       retries += 1
       await Reactor.current?.pause(for: delay)
     }
     return .abandoned
   }
 
-  private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest) async -> WorkOutcome {
+  private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest, sites: [String]) async -> WorkOutcome {
     if let failedList, let error = await failedList.clear(FailedVersion(request)) {
-      return await failed(.records(error), request, attempts: 1)
+      return await failed(.records(error), request, attempts: 1, sites: sites)
+    }
+    if let info = outcome.receipt?.source, let error = set(.completed, request, sites, info) {
+      return await failed(error, request, attempts: 1, sites: sites)
     }
     switch outcome {
     case .copied(let receipt), .adopted(let receipt): return .done(bytes: receipt.bytes)
@@ -54,7 +61,7 @@ public final class StoreReplicator: EntryReplicator {
     }
   }
 
-  private func failed(_ error: StoreError, _ request: ObjectRequest, attempts: Int) async -> WorkOutcome {
+  private func failed(_ error: StoreError, _ request: ObjectRequest, attempts: Int, sites: [String]) async -> WorkOutcome {
     var failure = ReplicationFailure(
       bucket: request.bucket, key: request.key, versionId: request.versionId, code: error.code, message: error.message,
       attempts: attempts)
@@ -62,7 +69,24 @@ public final class StoreReplicator: EntryReplicator {
     if let failedList, let trouble = await failedList.record(record) {
       failure.message += "; and the failed list could not be written: \(trouble)"
     }
+    if let trouble = set(.failed, request, sites, ObjectInfo(size: request.size)) {
+      failure.message += "; and its status could not be written: \(trouble.message)"
+    }
     return .failed(failure)
+  }
+
+  /// A few system calls on the source file. - Returns: why it could not be set; a file that changed since is no trouble.
+  private func set(
+    _ new: ReplicationStatus, _ request: ObjectRequest, _ sites: [String], _ info: ObjectInfo
+  ) -> StoreError? {
+    guard let status, !request.isDeleteMarker else { return nil }
+    do throws(StoreError) {
+      _ = try status.set(new, site: site, bucket: request.bucket, key: request.key, sites: sites, info: info)
+      return nil
+    } catch {
+      // Gone, or unreadable: that is what the failure itself says.
+      return new == .failed ? nil : error
+    }
   }
 }
 
@@ -84,5 +108,14 @@ extension FailedRecord {
 extension StoreError {
   static func records(_ error: Errno) -> StoreError {
     StoreError(.targetUnwritable, isRetryable: true, "the failed list cannot be written: \(error)")
+  }
+}
+
+extension ReplicationOutcome {
+  fileprivate var receipt: CopyReceipt? {
+    switch self {
+    case .copied(let receipt), .adopted(let receipt), .skippedAlreadyThere(let receipt): receipt
+    case .skippedNewerThere, .removed, .nothingToRemove, .skippedPresentAgain, .failed: nil
+    }
   }
 }

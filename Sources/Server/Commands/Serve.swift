@@ -44,4 +44,9 @@ struct Serve: ParsableCommand {
       configuration: configuration, configurationPath: path, purpose: purpose, stateDirectory: Paths.absolute(stateDir),
       notes: loaded.diagnostics, environment: environment)
   }
+
+  func run() throws {
+    let status = try ServeDaemon.run(try options())
+    if status != ExitStatus.done { throw SilentExit(status: status) }
+  }
 }

@@ -10,6 +10,8 @@ struct FileLocations {
 
   private let plan: NodePlan
   private let source: FileLocation?
+  /// Where the source shows each site's status; nil for a quickstart, which never writes to its source.
+  private let status: FileSourceStatus?
   private let log: Logger
 
   /// - Errors: a source that cannot be opened, naming it.
@@ -18,12 +20,16 @@ struct FileLocations {
     self.log = log
     guard case .file(let path)? = plan.configuration.replication.source else {
       source = nil
+      status = nil
       return
     }
     let root = plan.tree?.sourcePath ?? path
     let layout: FileLocation.Layout = plan.tree == nil ? .source : .sameTree
     do throws(StoreError) {
-      source = try FileLocation.openSource(root, layout: layout, note: Self.note(log, root))
+      let location = try FileLocation.openSource(root, layout: layout, note: Self.note(log, root))
+      source = location
+      status = plan.tree != nil ? nil
+        : FileSourceStatus(location: location, fallbackDirectory: "\(plan.stateDirectory)/source-status", note: Self.note(log, root))
     } catch {
       throw NodeFailure("source: \(error.message)")
     }
@@ -46,12 +52,12 @@ struct FileLocations {
     let policy = plan.tree != nil ? Self.quickstartRetry : RetryPolicy(plan.configuration.replication.queueProcessor.retry.scality)
     let work = WorkerLocation(
       site: Site(site),
-      kind: .replicator { context in
+      kind: .replicator { [status] context in
         let from = FileSource(location: source, files: context.files, pool: context.blocks)
         let to = FileDestination(location: destination, files: context.files, pool: context.blocks)
         return StoreReplicator(
           site: site, replicator: Replicator(source: from, destination: to), policy: policy, force: overwrites,
-          failedList: failedList)
+          failedList: failedList, status: status)
       })
     return (work, { [bucket = plan.tree?.bucket ?? ""] in FileCopyProbe(location: destination, bucket: bucket) })
   }

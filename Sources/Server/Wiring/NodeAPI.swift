@@ -5,12 +5,14 @@ internal import PipelineCore
 internal import Reactor
 
 enum NodeAPI {
-  static func handler(for node: ReplicationNode) -> any RequestHandler {
-    let settings = node.plan.configuration.server
-    let policy = CallerPolicy(allowList: settings.allowFrom, allowedHosts: settings.allowedHosts)
+  static func policy(_ settings: Configuration.Server) -> CallerPolicy {
+    CallerPolicy(allowList: settings.allowFrom, allowedHosts: settings.allowedHosts)
+  }
+
+  static func routes(of node: ReplicationNode) -> Routes {
     let providers = Routes.Providers(
       health: NodeHealth(node: node), prometheus: NodeMetrics(node: node), failedList: node.failedLists.map { NodeFailedList($0, reactor: node.reactor.handle) })
-    return Routes(service: NodeControl(node: node), policy: policy, providers: providers)
+    return Routes(service: NodeControl(node: node), policy: policy(node.plan.configuration.server), providers: providers)
   }
 }
 

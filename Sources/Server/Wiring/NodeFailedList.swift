@@ -14,6 +14,7 @@ final class FailedLists {
   /// - Parameter directories: by location.
   /// - Blocking: reads each list once. - Errors: naming the file.
   init(directories: [String: String]) throws(NodeFailure) {
+    for directory in directories.values { try StateDirectory.make(directory) }
     do {
       thread = try ReactorThread.start(name: "failed-lists") { _ in }
       var lists: [String: FailedList] = [:]

@@ -11,6 +11,7 @@ enum QuickstartDaemon {
   /// - Returns: the exit code.
   static func run(_ options: QuickstartOptions) throws(CommandFailure) -> Int32 {
     SignalSource.block()
+    OpenFileLimit.raise()
     _ = LineLogHandler.bootstrap(.human, level: .warning)
     let log = Logger(label: "quickstart")
     let layout: QuickstartLayout
@@ -30,7 +31,7 @@ enum QuickstartDaemon {
         case .user1: break
         }
       }
-      try node.start { NodeAPI.handler(for: $0) }
+      try node.start()
       try session.begin()
       withExtendedLifetime(layout) { reactor.run() }
       return session.exitCode

@@ -17,6 +17,7 @@ final class ReplicationNode {
   private(set) var locations: [LocationController] = []
   private(set) var coordinator: ControlCoordinator!
   private(set) var listener: Listener?
+  private(set) var routes: Routes?
   private(set) var broker: EmbeddedBroker?
   private(set) var pool: WorkerPool!
   private(set) var outbox: Outbox!
@@ -49,7 +50,7 @@ final class ReplicationNode {
   /// Opens everything.
   /// - Blocking: some milliseconds: threads, sockets, the state directory.
   /// - Errors: what could not be opened, naming it.
-  func start(handler: (ReplicationNode) -> any RequestHandler) throws(NodeFailure) {
+  func start() throws(NodeFailure) {
     try openBroker()
     let planner = LocationPlanner(plan: plan, bootstrapServers: bootstrapServers)
     let properties = try planner.properties()
@@ -65,7 +66,7 @@ final class ReplicationNode {
     for settings in plan.configuration.replication.locations where settings.isDisabled || !plan.roles.contains(.queueProcessor) {
       coordinator.add(LocationKey(.crr, settings.site), sink: nil)
     }
-    try listen(handler(self))
+    try listen()
     coordinator.start()
   }
 
@@ -175,12 +176,14 @@ final class ReplicationNode {
     }
   }
 
-  private func listen(_ handler: any RequestHandler) throws(NodeFailure) {
+  private func listen() throws(NodeFailure) {
     guard plan.roles.contains(.api) else { return }
+    let routes = NodeAPI.routes(of: self)
+    self.routes = routes
     let settings = plan.configuration.server
     do throws(ListenError) {
       listener = try Listener(
-        reactor: reactor, bindAddress: settings.bindAddress.description, port: UInt16(settings.port), handler: handler)
+        reactor: reactor, bindAddress: settings.bindAddress.description, port: UInt16(settings.port), handler: routes)
     } catch {
       throw NodeFailure(error.description)
     }
@@ -194,9 +197,16 @@ final class ReplicationNode {
 
   // MARK: Reload
 
-  /// Applies what can change while running: locations come and go, and one that changed stops and starts anew.
+  /// Applies what can change while running: who may call. What needs a restart is named, not half applied.
   func reload(_ configuration: Configuration) {
-    log.notice("configuration read again", metadata: ["locations": "\(configuration.replication.locations.count)"])
+    routes?.policy = NodeAPI.policy(configuration.server)
+    var kept: [String] = []
+    if configuration.replication != plan.configuration.replication { kept.append("extensions.replication") }
+    if configuration.kafka != plan.configuration.kafka { kept.append("kafka") }
+    if configuration.server.port != plan.configuration.server.port { kept.append("server.port") }
+    log.notice(
+      "configuration read again",
+      metadata: ["applied": "log, server.healthChecks, server.allowedHosts", "needsRestart": "\(kept.joined(separator: ", "))"])
   }
 
   // MARK: Stop

@@ -11,6 +11,7 @@ enum ServeDaemon {
   /// - Returns: the exit code.
   static func run(_ options: ServeOptions) throws(CommandFailure) -> Int32 {
     SignalSource.block()
+    OpenFileLimit.raise()
     let threshold = LineLogHandler.bootstrap(.json, level: options.configuration.logLevel)
     let log = Logger(label: "downbeat")
     for note in options.notes { log.notice("configuration", metadata: ["note": "\(note)"]) }
@@ -30,7 +31,7 @@ enum ServeDaemon {
         case .user1: break
         }
       }
-      try node.start { NodeAPI.handler(for: $0) }
+      try node.start()
       announce(node, log)
       withExtendedLifetime(lock) { reactor.run() }
       return node.exitCode

@@ -9,7 +9,7 @@ final class StateDirectoryLock {
   /// - Blocking: a few system calls.
   /// - Errors: naming the directory and what to do.
   init(_ directory: String) throws(NodeFailure) {
-    try Self.makeDirectories(directory)
+    try StateDirectory.make(directory)
     let path = "\(directory)/lock"
     let raw = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard raw >= 0 else { throw NodeFailure("state directory \(directory): \(Errno.last("open \(path)"))") }
@@ -18,8 +18,12 @@ final class StateDirectoryLock {
       throw NodeFailure("state directory \(directory) is in use by another downbeat: end it, or choose another --state-dir")
     }
   }
+}
 
-  private static func makeDirectories(_ path: String) throws(NodeFailure) {
+enum StateDirectory {
+  /// Makes a directory and those above it.
+  /// - Blocking: a few system calls. - Errors: naming the one that cannot be made.
+  static func make(_ path: String) throws(NodeFailure) {
     var prefix = ""
     for part in path.split(separator: "/") {
       prefix += "/\(part)"

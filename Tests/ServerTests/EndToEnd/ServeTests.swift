@@ -1,0 +1,116 @@
+// `downbeat serve --embedded` as an operator runs it: the real binary, a configuration file, the API over TCP, signals.
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+
+/// A configuration of one `file` source and two locations, and the daemon working on it.
+private final class ServeBench {
+  let directory = TemporaryDirectory()
+  let port: UInt16
+  var source: String { "\(directory.path)/source" }
+  var configuration: String { "\(directory.path)/config.yaml" }
+
+  init() throws {
+    port = try freeLoopbackPort()
+    for name in ["source", "source/photos", "east", "west"] { _ = mkdir("\(directory.path)/\(name)", 0o755) }
+    try writeFile(
+      configuration,
+      """
+      server: { port: \(port) }
+      extensions:
+        replication:
+          source: { type: file, path: \(source) }
+          destination:
+            bootstrapList:
+              - { site: east, type: file, path: \(directory.path)/east }
+              - { site: west, type: file, path: \(directory.path)/west, bucketMatch: true }
+      """)
+  }
+
+  func start(_ arguments: [String]? = nil) throws -> ChildProcess {
+    try ChildProcess(
+      try downbeatBinary(),
+      arguments ?? ["serve", "--embedded", "--config", configuration, "--state-dir", "\(directory.path)/state"],
+      outputPath: "\(directory.path)/out-\(Instant.nowUncached().ns)")
+  }
+
+  func startReady() throws -> ChildProcess {
+    let process = try start()
+    // Nobody listens at first: not an error while starting.
+    let isReady = eventually { (try? get("/_/ready").status) == 200 || process.poll() != nil }
+    #expect(isReady && process.poll() == nil, "\(process.output)")
+    return process
+  }
+
+  func get(_ path: String) throws -> LoopbackResponse { try request("GET", path, port: port) }
+  func post(_ path: String, body: String = "") throws -> LoopbackResponse { try request("POST", path, port: port, body: body) }
+
+  func exists(_ path: String) -> Bool { access("\(directory.path)/\(path)", F_OK) == 0 }
+}
+
+@Suite(.serialized) struct ServeTests {
+  @Test func objectsReachBothLocationsAndTheSourceShowsTheirStatus() throws {
+    let bench = try ServeBench()
+    for index in 0..<20 { try writeFile("\(bench.source)/photos/cat\(index)", "cat \(index)") }
+    let process = try bench.startReady()
+    #expect(eventually { (0..<20).allSatisfy { bench.exists("east/photos/cat\($0)") && bench.exists("west/cat\($0)") } })
+    let file = "\(bench.source)/photos/cat7"
+    #expect(eventually { extendedAttribute("user.replication-status", of: file) == "COMPLETED" }, "\(process.output)")
+    #expect(extendedAttribute("user.east-replication-status", of: file) == "COMPLETED")
+    #expect(try bench.get("/_/crr/status").body == #"{"east":"enabled","west":"enabled"}"#)
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0), "\(process.output)")
+  }
+
+  @Test func aPauseAndItsScheduleSurviveAKill() throws {
+    let bench = try ServeBench()
+    var process = try bench.startReady()
+    #expect(try bench.post("/_/crr/pause/west?wait=10").body == #"{"west":{"state":"disabled","inFlight":0}}"#)
+    #expect(try bench.post("/_/crr/resume/west/schedule", body: #"{"hours":2}"#).status == 200)
+    let scheduled = try bench.get("/_/crr/resume/west").body
+    process.killNow()
+    process = try bench.startReady()
+    #expect(try bench.get("/_/crr/status/west").body == #"{"west":"disabled"}"#)
+    #expect(try bench.get("/_/crr/resume/west").body == scheduled)
+    try writeFile("\(bench.source)/photos/late", "late")
+    #expect(eventually { bench.exists("east/photos/late") })
+    #expect(!bench.exists("west/late"))
+    #expect(try bench.post("/_/crr/resume/west").status == 200)
+    #expect(eventually { bench.exists("west/late") }, "\(process.output)")
+    process.signal(SIGINT)
+    #expect(process.wait() == .exited(0))
+  }
+
+  @Test func aSecondDaemonOnTheSameStateDirectoryIsRefused() throws {
+    let bench = try ServeBench()
+    let first = try bench.startReady()
+    let second = try bench.start()
+    #expect(second.wait() == .exited(2), "\(second.output)")
+    #expect(second.output.contains("in use by another downbeat"), "\(second.output)")
+    first.signal(SIGTERM)
+    #expect(first.wait() == .exited(0))
+  }
+
+  @Test func aBadReloadIsNamedAndTheDaemonGoesOn() throws {
+    let bench = try ServeBench()
+    let process = try bench.startReady()
+    try writeFile(bench.configuration, "server: { port: many }\n")
+    process.signal(SIGHUP)
+    #expect(eventually { process.output.contains("configuration not applied") }, "\(process.output)")
+    #expect(try bench.get("/_/live").status == 200)
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0))
+  }
+
+  @Test func wrongConfigurationsExitTwoNamingFileAndLine() throws {
+    let bench = try ServeBench()
+    try writeFile(bench.configuration, "server: { port: many }\n")
+    let process = try bench.start()
+    #expect(process.wait() == .exited(2))
+    #expect(process.output.contains("config.yaml:1"), "\(process.output)")
+    let missing = try bench.start(["serve", "--embedded", "--config", "/no/such/file"])
+    #expect(missing.wait() == .exited(2))
+    #expect(missing.output.contains("/no/such/file"), "\(missing.output)")
+  }
+}
