@@ -2,12 +2,15 @@
 //   no committed offset               → from the log's start (contract section 5)
 //   committed below the log's start   → the owner is told the lost range, then from the log's start
 //   committed beyond the log's end    → told, then from the log's start: the log was truncated or is another one
-//   a batch that cannot be read       → fetched again, thrice; then told, and on behind it
+//   a batch that cannot be read       → fetched again, thrice; then on behind it, and the owner is told the range
 //
 // After such an error 2.0.2 leaves the partition stopped, and a stopped partition cannot be sought in. The way out is to
 // assign again, everything at once and atomically, each partition at an explicit offset: the failed ones where they are
 // to go on, the others at the position after the last message taken. Errors come one partition at a time, so they are
 // collected for a moment first. A revocation cancels all of it: the next assignment finds its own errors.
+//
+// Nobody can say where an unreadable batch ends, so reading is tried one offset further each time. (Left to itself 2.0.2
+// either fetches the batch for ever or, if its answer holds a further one, goes on as if nothing had been there.)
 internal import CRdkafka
 internal import PipelineCore
 internal import Reactor
@@ -37,8 +40,14 @@ extension Consumer {
   /// Notes that `partition` cannot go on from `offset`.
   func recover(_ partition: Partition, _ code: KafkaError.Code, at offset: Int64) {
     guard phase == .assigned, isAssigned(partition) else { return }
-    recovery.failures[partition] = Recovery.Failure(code: code, offset: offset)
-    scheduleRecovery(after: Self.recoveryDelay)
+    slots[Int(partition.value)].isFailed = true
+    // The first error is the cause. After a failed checksum 2.0.2 reads on at a wrong place of the answer, and reports
+    // what it takes for messages and offsets there.
+    if recovery.failures[partition] == nil {
+      recovery.failures[partition] = Recovery.Failure(code: code, offset: offset)
+    }
+    // Behind a batch that was given up there is nothing to wait for.
+    scheduleRecovery(after: slots[Int(partition.value)].unreadableFrom == nil ? Self.recoveryDelay : .zero)
   }
 
   func cancelRecovery() {
@@ -88,13 +97,18 @@ extension Consumer {
       guard phase == .assigned else { return }  // the owner unsubscribed or closed while it was told
     }
     reassign()
+    for partition in assignedPartitions where recovery.failures[partition] == nil {
+      slots[Int(partition.value)].isFailed = false
+    }
     if !recovery.failures.isEmpty { scheduleRecovery(after: Self.recoveryDelay) }
   }
 
   private func restartOutOfRange(_ partition: Partition, at offset: Int64, _ end: PartitionSurvey) {
     let index = Int(partition.value)
+    // Where we read, not where librdkafka thought it was; and if that is there after all, from there.
+    let offset = slots[index].next ?? offset
     if (end.low.value...end.high.value).contains(offset) {
-      slots[index].next = offset  // it is there after all: trimmed and refilled, or a leader that was behind
+      slots[index].next = offset
       return
     }
     slots[index].next = end.low.value
@@ -104,23 +118,28 @@ extension Consumer {
       cause: offset < end.low.value ? .belowLogStart : .beyondLogEnd))
   }
 
-  private func restartUnreadable(_ partition: Partition, at offset: Int64) {
+  /// - Parameter batch: its first offset, which is all librdkafka tells of it.
+  private func restartUnreadable(_ partition: Partition, at batch: Int64) {
     let index = Int(partition.value)
-    let start = max(slots[index].next ?? offset, 0)
-    if slots[index].unreadableAt != offset {
-      slots[index].unreadableAt = offset
+    let next = slots[index].next ?? batch
+    if slots[index].unreadableBatch != batch {
+      slots[index].unreadableBatch = batch
       slots[index].unreadableCount = 0
     }
     slots[index].unreadableCount += 1
-    guard slots[index].unreadableCount >= Self.unreadableAttemptsMax else {
-      slots[index].next = start
-      return
-    }
-    // librdkafka names the first offset of the batch; how many there are in it nobody can read.
-    let end = max(offset, start) + 1
-    slots[index].next = end
-    slots[index].hasTaken = false
-    skip(OffsetGap(partition: partition, start: Offset(start), end: Offset(end), cause: .unreadable))
+    slots[index].next = next
+    guard slots[index].unreadableCount >= Self.unreadableAttemptsMax else { return }
+    if slots[index].unreadableFrom == nil { slots[index].unreadableFrom = max(next, batch) }
+    slots[index].next = max(next, batch) + 1
+  }
+
+  /// The first message behind what could not be read.
+  func endUnreadable(_ partition: Partition, at offset: Int64) {
+    let index = Int(partition.value)
+    guard let start = slots[index].unreadableFrom else { return }
+    slots[index].unreadableFrom = nil
+    slots[index].next = offset
+    skip(OffsetGap(partition: partition, start: Offset(start), end: Offset(offset), cause: .unreadable))
   }
 
   private func skip(_ gap: OffsetGap) {

@@ -44,6 +44,8 @@ public final class Consumer: EventSource, TimerTarget {
     public var gaps: UInt64 = 0
     /// Assignments made again because an offset was not there (Consumer+Recovery).
     public var recoveries: UInt64 = 0
+    /// Times librdkafka was woken to fetch on (Consumer+Refill).
+    public var refills: UInt64 = 0
   }
 
   public let topic: String
@@ -51,7 +53,8 @@ public final class Consumer: EventSource, TimerTarget {
   public internal(set) var statistics = Statistics()
 
   let configuration: ConsumerConfiguration
-  let reactor: Reactor
+  /// It owns us through its table of sources.
+  unowned let reactor: Reactor
   let handle: KafkaHandle
   let events: ConsumerEvents
   let signal: QueueSignal
@@ -65,6 +68,7 @@ public final class Consumer: EventSource, TimerTarget {
   var isSubscribed = false
   var generation: UInt32 = 0
   var messagesMayBeQueued = false
+  private var turnIsOver = false
   /// By partition number.
   var slots: [PartitionSlot] = []
   var assignedPartitions: [Partition] = []
@@ -72,6 +76,7 @@ public final class Consumer: EventSource, TimerTarget {
   var commitCount: UInt64 = 0
   var commitsInFlight: Set<UInt64> = []
   var recovery = Recovery()
+  var refill: Refill
   let surveys = SurveyAnswers()
   var surveyReplies: [UInt64: (Result<[PartitionSurvey], KafkaError>) -> Void] = [:]
   var closeDeadline: TimerToken?
@@ -105,9 +110,12 @@ public final class Consumer: EventSource, TimerTarget {
     /// `next` comes from a message (a jump behind it is worth counting).
     var hasTaken = false
     var isPaused = false
-    /// Unreadable batches met at this offset, see Consumer+Recovery.
-    var unreadableAt: Int64 = -1
+    /// An error was met: what comes of it is thrown away until Consumer+Recovery has set it right.
+    var isFailed = false
+    /// The unreadable batch met last (its first offset), how often, and where reading stood when it was given up.
+    var unreadableBatch: Int64 = -1
     var unreadableCount = 0
+    var unreadableFrom: Int64?
   }
 
   static let serveTimerPayload: UInt64 = 0
@@ -129,6 +137,7 @@ public final class Consumer: EventSource, TimerTarget {
     let events = ConsumerEvents()
     events.install(in: conf)
     let maxPoll = Duration.milliseconds(conf.get("max.poll.interval.ms").flatMap(Int.init) ?? 300_000)
+    refill = Refill(conf)
     let signal = try QueueSignal()
     let handle = try KafkaHandle(RD_KAFKA_CONSUMER, conf: conf, events: events, call: "rd_kafka_new consumer")
     // Main queue (log lines, statistics, errors) into the group's queue: one queue for everything but messages.
@@ -164,6 +173,9 @@ public final class Consumer: EventSource, TimerTarget {
   }
 
   deinit {
+    // Again, for a consumer whose reactor went before it was closed: the descriptor's number will be somebody else's.
+    signal.detach(messageQueue)
+    signal.detach(controlQueue)
     rd_kafka_queue_destroy(messageQueue)
     rd_kafka_queue_destroy(controlQueue)
   }
@@ -204,6 +216,10 @@ public final class Consumer: EventSource, TimerTarget {
     if messagesMayBeQueued { wake() }
   }
 
+  /// From inside `received`: no further message in this turn, whatever room there was.
+  /// - Thread: reactor. - Blocking: never.
+  public func endTurn() { turnIsOver = true }
+
   func wake() {
     if let token { reactor.markReady(token) }
   }
@@ -241,27 +257,32 @@ public final class Consumer: EventSource, TimerTarget {
     guard messagesMayBeQueued, let delegate else { return .idle }
     var budget = min(delegate.consumerMayTake(self), Self.messagesPerTurnMax)
     guard budget > 0 else { return .idle }
-    while budget > 0, phase == .assigned {
+    turnIsOver = false
+    while budget > 0, phase == .assigned, !turnIsOver {
       guard let raw = rd_kafka_consume_queue(messageQueue, 0) else {
         messagesMayBeQueued = false
+        keepFetching()
         return .idle
       }
-      if raw.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
+      if raw.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR, track(raw) {
         budget -= 1
-        track(raw)
         delegate.consumer(self, received: KafkaMessage(adopting: raw, of: handle))
       } else {
-        received(errorIn: raw)
+        if raw.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR { received(errorIn: raw) }
         rd_kafka_message_destroy(raw)
       }
     }
+    keepFetching()
     return .again
   }
 
   /// Checks that offsets follow each other, and remembers the position.
-  private func track(_ raw: UnsafeMutablePointer<rd_kafka_message_t>) {
+  /// - Returns: false for a message that must not be delivered, because one before it is still to come.
+  private func track(_ raw: UnsafeMutablePointer<rd_kafka_message_t>) -> Bool {
     let offset = raw.pointee.offset
     let index = Int(raw.pointee.partition)
+    if slots[index].isFailed { return false }
+    if slots[index].unreadableFrom != nil { endUnreadable(Partition(raw.pointee.partition), at: offset) }
     statistics.messages &+= 1
     statistics.bytes &+= UInt64(raw.pointee.len)
     if let next = slots[index].next, offset != next {
@@ -274,6 +295,7 @@ public final class Consumer: EventSource, TimerTarget {
     }
     slots[index].next = offset + 1
     slots[index].hasTaken = true
+    return true
   }
 
   private func handle(_ event: ConsumerEvents.Event) {

@@ -18,9 +18,9 @@ public struct ConsumerConfiguration: Sendable {
   /// Static membership (`group.instance.id`); nil: dynamic. Only a real broker knows it.
   public var instanceId: String?
   public var membership = Membership.group
-  /// Bound of what librdkafka holds fetched and not yet taken, KiB. One fetch may exceed it by its own size. Its 2.0.2
-  /// stops fetching for up to a second when the bound is reached, so a bound below a second's work costs throughput.
-  public var queuedKiBMax = 65_536
+  /// Bound of what librdkafka holds fetched and not yet taken, KiB. One fetch may exceed it by its own size. Larger ones
+  /// cost memory and gain nothing (see Consumer+Refill).
+  public var queuedKiBMax = 16_384
   /// The same bound in messages.
   public var queuedMessagesMax = 100_000
   /// Longest wait of a fetch for data. Kafka cuts it short when data comes, the embedded broker does not.

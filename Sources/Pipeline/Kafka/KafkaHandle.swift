@@ -4,11 +4,13 @@
 internal import CLinux
 internal import CRdkafka
 internal import Glibc
-internal import Synchronization
+internal import Reactor
 
 final class KafkaHandle: Sendable {
   // nonisolated(unsafe): the pointer never changes and librdkafka's functions may be called from any thread.
   nonisolated(unsafe) let raw: OpaquePointer
+  /// Number in the census.
+  let id: UInt64
   /// Kept until the instance is gone: its callbacks point to it.
   private let events: ConsumerEvents?
 
@@ -25,39 +27,50 @@ final class KafkaHandle: Sendable {
     }
     raw = handle
     self.events = events
-    Self.madeCount.add(1, ordering: .relaxed)
+    id = Self.census.withLock { $0.add() }
   }
 
   deinit {
     events?.close()
-    KafkaReaper.destroy(raw, keeping: events)
+    KafkaReaper(raw, id, events).start()
   }
 
-  private static let madeCount = Atomic<Int>(0)
-  fileprivate static let destroyedCount = Atomic<Int>(0)
+  /// Instances of this process whose threads have not all ended yet.
+  fileprivate struct Census {
+    private var count: UInt64 = 0
+    private(set) var living: Set<UInt64> = []
 
-  /// Instances made, and those ended with all their threads, in this process.
-  static var census: (made: Int, destroyed: Int) {
-    (madeCount.load(ordering: .relaxed), destroyedCount.load(ordering: .acquiring))
+    mutating func add() -> UInt64 {
+      count += 1
+      living.insert(count)
+      return count
+    }
+    mutating func remove(_ id: UInt64) { living.remove(id) }
   }
+
+  fileprivate static let census = Lock(Census())
+
+  static func isLiving(_ id: UInt64) -> Bool { census.withLock { $0.living.contains(id) } }
 }
 
 /// Ends instances, each on a thread of its own, so that none waits for another.
 private final class KafkaReaper {
   private let raw: OpaquePointer
+  private let id: UInt64
   private let events: ConsumerEvents?
 
-  private init(_ raw: OpaquePointer, _ events: ConsumerEvents?) {
+  init(_ raw: OpaquePointer, _ id: UInt64, _ events: ConsumerEvents?) {
     self.raw = raw
+    self.id = id
     self.events = events
   }
 
-  static func destroy(_ raw: OpaquePointer, keeping events: ConsumerEvents?) {
+  func start() {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    let reaper = Unmanaged.passRetained(KafkaReaper(raw, events)).toOpaque()
+    let reaper = Unmanaged.passRetained(self).toOpaque()
     var thread = pthread_t()
     // Out of threads: rather late than leaked.
     if pthread_create(&thread, &attributes, reap, reaper) != 0 { _ = reap(reaper) }
@@ -66,7 +79,7 @@ private final class KafkaReaper {
   func run() {
     // The group has been left before (Consumer.close) or there was none to leave.
     rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
-    KafkaHandle.destroyedCount.add(1, ordering: .releasing)
+    KafkaHandle.census.withLock { $0.remove(id) }
   }
 }
 

@@ -36,7 +36,8 @@ public final class Producer: EventSource, TimerTarget {
   }
 
   private let countMax: Int
-  private let reactor: Reactor
+  /// It owns us through its table of sources.
+  private unowned let reactor: Reactor
   private let handle: KafkaHandle
   private let signal: QueueSignal
   private let queue: OpaquePointer
@@ -79,6 +80,8 @@ public final class Producer: EventSource, TimerTarget {
   }
 
   deinit {
+    // Again, for a producer whose reactor went before it was closed: the descriptor's number will be somebody else's.
+    signal.detach(queue)
     for topic in topics.values { rd_kafka_topic_destroy(topic) }
     rd_kafka_queue_destroy(queue)
   }

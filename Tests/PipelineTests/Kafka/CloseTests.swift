@@ -85,18 +85,19 @@ extension KafkaTests {
     @Test func twentyLivesLeaveNothingBehind() throws {
       let fixture = try KafkaFixture([.init("t")])
       try fixture.fill(1_000, bytes: 1_000)
-      let before = KafkaHandle.census
       var residentAfterWarmUp = 0
       for round in 0..<20 {
         let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
         owner.credit = round.isMultiple(of: 2) ? .max : 500
         try owner.consumer.subscribe()
         #expect(fixture.wait { owner.taken.count >= 500 })
+        let id = owner.consumer.handle.id
+        #expect(KafkaHandle.isLiving(id))
         #expect(owner.close(fixture))
-        #expect(eventually { KafkaHandle.census.destroyed == before.destroyed + round + 1 }, "round \(round)")
+        owner.forget()
+        #expect(eventually { !KafkaHandle.isLiving(id) }, "round \(round)")
         if round == 4 { residentAfterWarmUp = residentKiB() }
       }
-      #expect(KafkaHandle.census.made == before.made + 20)
       #expect(residentKiB() - residentAfterWarmUp < 16_384)
       #expect(threadNames().allSatisfy { !$0.contains("dispatch") && !$0.contains("Dispatch") })
     }

@@ -127,5 +127,24 @@ extension KafkaTests {
       #expect(owner.taken.filter { $0.partition == 1 }.map(\.offset) == Array(5..<20))
       #expect(owner.close(fixture))
     }
+
+    @Test func aBatchThatFailsItsChecksumIsReadAgainThenSkippedByName() throws {
+      let fixture = try KafkaFixture([.init("t", partitions: 2)])
+      try fixture.fill(10)
+      #expect(RawProducer.sendBrokenBatch(to: fixture.broker.bootstrapServers, topic: "t", records: 7))
+      try fixture.fill(10, from: 17)
+      try fixture.fill(10, partition: 1)
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 2), fixture.reactor)
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count >= 30 })
+      fixture.spin(100)
+      #expect(owner.taken.filter { $0.partition == 0 }.map(\.offset) == Array(0..<10) + Array(17..<27))
+      #expect(owner.taken.filter { $0.partition == 1 }.map(\.offset) == Array(0..<10))
+      #expect(owner.gaps == [
+        OffsetGap(partition: Partition(0), start: Offset(10), end: Offset(17), cause: .unreadable)
+      ])
+      #expect(owner.consumer.statistics.jumps == 0 && owner.consumer.statistics.repeats == 0)
+      #expect(owner.close(fixture))
+    }
   }
 }

@@ -197,22 +197,57 @@ extension KafkaTests {
       #expect(owner.close(fixture))
     }
 
+    @Test func theOwnerMayEndATurnEarly() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      try fixture.fill(100)
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
+      owner.endsTurnAfter = 5
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count == 5 })
+      fixture.spin(50)
+      #expect(owner.taken.count == 5)
+      owner.endsTurnAfter = nil
+      owner.credit = .max
+      owner.consumer.creditAvailable()
+      #expect(fixture.wait { owner.taken.count == 100 })
+      #expect(owner.close(fixture))
+    }
+
+    @Test func aConsumerWhoseReactorIsGoneWritesToNobodysDescriptor() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      var id: UInt64 = 0
+      do {
+        let reactor = try Reactor(name: "short")
+        let owner = try ConsumerOwner(fixture.configuration(standalone: 1), reactor)
+        id = owner.consumer.handle.id
+        owner.forget()
+        reactor.runOnce(waitMax: .zero)
+        #expect(KafkaHandle.isLiving(id))
+      }
+      #expect(eventually { !KafkaHandle.isLiving(id) })
+      fixture.reactor.runOnce(waitMax: .zero)
+    }
+
     @Test func aMessageOutlivesItsConsumerAndMayEndOnAnotherThread() throws {
       let fixture = try KafkaFixture([.init("t")])
       try fixture.fill(200)
-      let made = KafkaHandle.census.made
       let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
       owner.holdsMessages = true
       try owner.consumer.subscribe()
       #expect(fixture.wait { owner.held.count == 200 })
+      let id = owner.consumer.handle.id
       #expect(owner.close(fixture))
-      let box = owner.held[150]
+      owner.forget()
+      let last = MessageHolder(owner.held[150])
       owner.held = []
-      #expect(box.message.withPayload { $0.count } == 3 && box.message.offset == Offset(150))
-      #expect(box.message.withKey { $0[0] } == UInt8(ascii: "k"))
-      #expect(box.message.topic == "t" && box.message.timestampMs != nil && box.message.header("none") == nil)
-      #expect(KafkaHandle.census.made == made + 1)
-      let last = MessageHolder(box)
+      do {
+        let box = try #require(last.held)
+        #expect(box.message.withPayload { $0.count } == 3 && box.message.offset == Offset(150))
+        #expect(box.message.withKey { $0[0] } == UInt8(ascii: "k"))
+        #expect(box.message.topic == "t" && box.message.timestampMs != nil && box.message.header("none") == nil)
+      }
+      fixture.spin(100)
+      #expect(KafkaHandle.isLiving(id))
       let thread = try ReactorThread.start(name: "elsewhere") { _ in last.drop() }
       thread.handle.stop()
       thread.join()
@@ -279,5 +314,6 @@ extension KafkaTests {
 private final class MessageHolder: Sendable {
   private let box: Lock<MessageBox?>
   init(_ box: MessageBox) { self.box = Lock(box) }
+  var held: MessageBox? { box.withLock { $0 } }
   func drop() { box.withLock { $0 = nil } }
 }

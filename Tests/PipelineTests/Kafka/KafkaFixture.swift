@@ -10,6 +10,8 @@ final class KafkaFixture {
   let reactor: Reactor
   let broker: EmbeddedBroker
   let properties: KafkaProperties
+  /// Kept, because a new producer may take a second to learn of its topic.
+  private var filler: ProducerOwner?
 
   init(_ topics: [EmbeddedBroker.Topic], brokers: Int = 1, user: [String: String] = [:]) throws {
     reactor = try Reactor(name: "kafka-test")
@@ -38,15 +40,16 @@ final class KafkaFixture {
 
   /// Puts `count` values, the decimal numbers from `first`, into the partition and waits until they are there.
   func fill(_ count: Int, from first: Int = 0, topic: String = "t", partition: Int32 = 0, bytes: Int = 0) throws {
-    let owner = try ProducerOwner(ProducerConfiguration(properties: properties), reactor)
+    let owner = try filler ?? ProducerOwner(ProducerConfiguration(properties: properties), reactor)
+    filler = owner
+    owner.deliveries = []
     for number in first..<first + count {
       var value = Array(String(number).utf8)
       if bytes > value.count { value += [UInt8](repeating: 32, count: bytes - value.count) }
       try owner.producer.produce(
         topic: topic, key: Array("k\(number)".utf8), value: value, partition: Partition(partition), token: UInt64(number))
     }
-    owner.producer.close()
-    guard wait(30, for: { owner.isClosed }) else { throw KafkaError(.timedOut, call: "fill") }
+    guard wait(30, for: { owner.deliveries.count == count }) else { throw KafkaError(.timedOut, call: "fill") }
     if let failed = owner.deliveries.first(where: { $0.error != nil })?.error { throw failed }
   }
 }
@@ -83,6 +86,8 @@ final class ConsumerOwner: ConsumerDelegate {
   var taken: [Taken] = []
   /// Called for each message; the message is kept if it is put into `held`.
   var holdsMessages = false
+  /// Ends the turn, and gives no more room, when so many have been taken.
+  var endsTurnAfter: Int?
   var held: [MessageBox] = []
   var answersAssigned = true
   var answersRevoked = true
@@ -101,6 +106,9 @@ final class ConsumerOwner: ConsumerDelegate {
     consumer = try Consumer(configuration, on: reactor, delegate: self)
   }
 
+  /// Lets go of the consumer without closing it.
+  func forget() { consumer = nil }
+
   var numbers: [Int] { taken.map(\.number) }
 
   func consumerMayTake(_ consumer: Consumer) -> Int { credit }
@@ -111,6 +119,10 @@ final class ConsumerOwner: ConsumerDelegate {
       String(decoding: (0..<bytes.count).map { bytes[$0] }.prefix { $0 != 32 }, as: UTF8.self)
     }
     taken.append(Taken(partition: message.partition.value, offset: message.offset.value, number: Int(text) ?? -1))
+    if let endsTurnAfter, taken.count >= endsTurnAfter {
+      credit = 0
+      consumer.endTurn()
+    }
     if holdsMessages { held.append(MessageBox(message)) }
   }
 

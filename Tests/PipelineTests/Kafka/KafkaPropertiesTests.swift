@@ -65,7 +65,7 @@ import Testing
       "bootstrap.servers": "127.0.0.1:1", "group.id": "grp", "group.instance.id": "node-a/t", "session.timeout.ms": "7000",
       "heartbeat.interval.ms": "3000", "enable.auto.commit": "false", "enable.auto.offset.store": "false",
       "auto.offset.reset": "error", "partition.assignment.strategy": "range,roundrobin", "check.crcs": "true",
-      "log.queue": "true", "queued.max.messages.kbytes": "65536", "client.id": "downbeat", "statistics.interval.ms": "0",
+      "log.queue": "true", "queued.max.messages.kbytes": "16384", "client.id": "downbeat", "statistics.interval.ms": "0",
     ]
     for (key, value) in expected { #expect(conf.get(key) == value, "\(key)") }
     let producer = try ProducerConfiguration(properties: properties).conf()
@@ -80,5 +80,16 @@ import Testing
     #expect(KafkaError(.fatal, call: "x").isFatal && KafkaError(.fencedInstance, call: "x").isFatal)
     #expect(!KafkaError(.topicAuthorizationFailed, call: "x").isRetriable)
     #expect(KafkaError(KafkaError.Code(rawValue: 12_345), call: "x").description.contains("12345"))
+  }
+}
+
+@Suite struct RefillTests {
+  @Test func fetchingIsAskedForWhenAWellFilledQueueIsHalfEmpty() {
+    let conf = KafkaConf()
+    conf.setOwn("queued.max.messages.kbytes", "1000")
+    var refill = Refill(conf)
+    // The bound is 100 messages. First never near it, then beyond it; what does not come is asked for again.
+    let asks = [40, 10, 160, 81, 80, 79, 40, 20].map { refill.shouldAsk(waiting: $0, bytesEach: 10_240) }
+    #expect(asks == [false, false, false, false, true, false, true, false])
   }
 }
