@@ -17,7 +17,7 @@ import Testing
     #expect(try bench.get("/_/backbeat/api/crr/status/west").body == #"{"west":"disabled"}"#)
     let atPause = try bench.copiedCount(1)
     #expect(atPause < 4_000, "paused too late to show anything")
-    #expect(eventually(within: .seconds(60)) { (try? bench.copiedCount(0)) == 4_000 }, "the other location goes on")  // as above
+    #expect(eventually(within: .seconds(60)) { (try? bench.copiedCount(0)) == 4_000 }, "the other location goes on")  // as above  // as above
     #expect(try bench.copiedCount(1) == atPause, "entries started after the pause was acknowledged")
     process.killNow()
 
@@ -27,7 +27,7 @@ import Testing
     #expect(try bench.copiedCount(1) == atPause)
     let finished = try bench.identities(1)
     #expect(try bench.post("/_/crr/resume/west").status == 200)
-    #expect(eventually(within: .seconds(60)) { (try? bench.copiedCount(1)) == 4_000 }, "\(process.output)")  // as above
+    #expect(eventually(within: .seconds(60)) { (try? bench.copiedCount(1)) == 4_000 }, "\(process.output)")  // as above  // as above
     let after = try bench.identities(1)
     #expect(finished.allSatisfy { after[$0.key] == $0.value }, "a finished copy was repeated")
     process.signal(SIGTERM)
