@@ -63,7 +63,7 @@ final class ZooKeeperServer {
       "java",
       [
         "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", "/etc/zookeeper/conf:/usr/share/java/zookeeper.jar",
-        "org.apache.zookeeper.ZooKeeperMain", "-server", "127.0.0.1:\(port)",
+        "org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", "127.0.0.1:\(port)",
       ] + words, outputPath: output)
     _ = cli.wait()
     return cli.output
