@@ -10,9 +10,15 @@ internal import Synchronization
 /// A znode's numbers.
 struct ZNodeStat: Hashable, Sendable {
   var createdZxid: Int64
+  var createdMs: Int64
   var version: Int64
   var modifiedMs: Int64
   var ephemeralOwner: Int64
+
+  /// What tells this incarnation of the node from every other: when it was made, and the low bits of the transaction that made
+  /// it. The transaction alone does not: a server whose data was lost counts from the beginning, and the same small number may
+  /// well make the same node again. Exact in a JSON number.
+  var incarnation: Int64 { createdMs << 10 | createdZxid & 0x3FF }
 }
 
 /// What a request brought.
@@ -123,6 +129,7 @@ extension ZNodeStat {
   fileprivate init(copying stat: UnsafePointer<Stat>) {
     let value = stat.pointee
     self.init(
-      createdZxid: value.czxid, version: Int64(value.version), modifiedMs: value.mtime, ephemeralOwner: value.ephemeralOwner)
+      createdZxid: value.czxid, createdMs: value.ctime, version: Int64(value.version), modifiedMs: value.mtime,
+      ephemeralOwner: value.ephemeralOwner)
   }
 }

@@ -91,7 +91,7 @@ public final class ZooKeeperStore: StateStore {
       // Older servers do not answer a create with the node's numbers.
       client.get(path, watch: false) { answer in
         guard let stat = answer.stat else { return completion(.failure(.outcomeUnknown(ZooKeeperCode.text(answer.code)))) }
-        completion(.success(StateVersion(epoch: stat.createdZxid, number: 0)))
+        completion(.success(StateVersion(epoch: stat.incarnation, number: 0)))
       }
     }
   }
@@ -104,7 +104,7 @@ public final class ZooKeeperStore: StateStore {
       guard answer.isOK, let stat = answer.stat else {
         return completion(.failure(ZooKeeperCode.error(answer.code, isWrite: true)))
       }
-      completion(.success(StateVersion(epoch: stat.createdZxid, number: stat.version)))
+      completion(.success(StateVersion(epoch: stat.incarnation, number: stat.version)))
     }
   }
 
@@ -128,6 +128,6 @@ extension ZooKeeperAnswer {
   var entry: Result<StoredEntry?, StateStoreError> {
     if code == ZooKeeperCode.noNode { return .success(nil) }
     guard isOK, let stat else { return .failure(ZooKeeperCode.error(code, isWrite: false)) }
-    return .success(StoredEntry(json: value, version: StateVersion(epoch: stat.createdZxid, number: stat.version)))
+    return .success(StoredEntry(json: value, version: StateVersion(epoch: stat.incarnation, number: stat.version)))
   }
 }

@@ -329,3 +329,17 @@ import Testing
       })
   }
 }
+
+@Suite struct ZNodeStatTests {
+  private func incarnation(zxid: Int64, ms: Int64) -> Int64 {
+    ZNodeStat(createdZxid: zxid, createdMs: ms, version: 0, modifiedMs: 0, ephemeralOwner: 0).incarnation
+  }
+
+  /// A wiped server makes the same node with the same transaction number again: found when it happened, with a node that took the
+  /// new state for an older version of the one it knew, for ever.
+  @Test func theSameTransactionNumberAfterAWipeIsAnotherIncarnation() {
+    #expect(incarnation(zxid: 8, ms: 1_795_427_446_000) != incarnation(zxid: 8, ms: 1_795_427_450_000))
+    #expect(incarnation(zxid: 8, ms: 1_795_427_446_000) != incarnation(zxid: 9, ms: 1_795_427_446_000))
+    #expect(incarnation(zxid: .max, ms: 4_102_444_800_000) < 1 << 53, "exact in a JSON number until 2100")
+  }
+}
