@@ -55,6 +55,17 @@ final class ZooKeeperServer {
 
   func signal(_ number: Int32) { process?.signal(number) }
 
+  /// SIGSTOP, and waits until every thread has stopped: one of them may be answering still.
+  func freeze() {
+    guard let process else { return }
+    process.signal(SIGSTOP)
+    let isStopped = eventually {
+      let status = (try? readFile("/proc/\(process.pid)/status")) ?? []  // gone: then the next look fails as well
+      return String(decoding: status, as: UTF8.self).contains("State:\tT")
+    }
+    precondition(isStopped, "zookeeper does not stop")
+  }
+
   /// zkCli, as an operator would; about a second each. - Returns: what it printed.
   @discardableResult
   func cli(_ words: String...) throws -> String {

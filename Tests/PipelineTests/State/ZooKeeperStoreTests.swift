@@ -191,7 +191,7 @@ import Testing
     let store = store()
     #expect(connected(store))
     let version = try #require(try create(store, "{}")?.get())
-    server.signal(SIGSTOP)
+    server.freeze()
     var found: Result<StateVersion, StateStoreError>?
     store.replace(key, json: bytes("1"), expecting: version) { found = $0 }
     #expect(reactor.runUntil(within: .seconds(20)) { found != nil })
