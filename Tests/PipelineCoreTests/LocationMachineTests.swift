@@ -48,14 +48,15 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
   (
     "draining", .hold, "resume assigned pause revoked",
     [
-      "resume > joining: report", "assigned > draining+: pausePartitions", "drained > held: report", "stop > stopDraining: ",
+      "resume > joining: report", "assigned > draining+: pausePartitions", "drained > committing: commitOffsets",
+      "stop > stopDraining: ",
       "closed > stopped: stopTaking report stopped",
     ]
   ),
   (
     "draining", .unsubscribe, "resume pause",
     [
-      "resume > joining: report", "assigned > draining+: pausePartitions", "drained > leaving: unsubscribe",
+      "resume > joining: report", "assigned > draining+: pausePartitions", "drained > committing: commitOffsets",
       "stop > stopDraining: ", "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -63,7 +64,7 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
     "committing+", .hold, "resume assigned pause drained",
     [
       "resume > enabled+: resumePartitions startTaking report", "assigned > committing+: pausePartitions",
-      "revoked > held: report", "committed > held+: report", "failed > backoff+: armCommitRetry",
+      "revoked > committing: ", "committed > held+: report", "failed > backoff+: armCommitRetry",
       "timedOut > committing+: commitOffsets", "stop > stopCommitting+: ", "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -71,14 +72,31 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
     "committing+", .unsubscribe, "resume assigned pause drained",
     [
       "resume > enabled+: resumePartitions startTaking report", "assigned > committing+: pausePartitions",
-      "revoked > leaving: unsubscribe", "committed > leaving+: unsubscribe", "failed > backoff+: armCommitRetry",
+      "revoked > committing: ", "committed > leaving+: unsubscribe", "failed > backoff+: armCommitRetry",
       "timedOut > committing+: commitOffsets", "stop > stopCommitting+: ", "closed > stopped: stopTaking report stopped",
+    ]
+  ),
+  (
+    "committing", .hold, "resume assigned pause drained revoked",
+    [
+      "resume > joining: report", "assigned > committing+: pausePartitions", "committed > held: report",
+      "failed > held: report", "timedOut > held: report", "stop > stopCommitting: ",
+      "closed > stopped: stopTaking report stopped",
+    ]
+  ),
+  (
+    "committing", .unsubscribe, "resume pause drained",
+    [
+      "resume > joining: report", "assigned > committing+: pausePartitions", "committed > leaving: unsubscribe",
+      "failed > leaving: unsubscribe", "timedOut > leaving: unsubscribe", "stop > stopCommitting: ",
+      "closed > stopped: stopTaking report stopped",
     ]
   ),
   (
     "backoff+", .hold, "resume assigned pause drained failed",
     [
-      "resume > enabled+: resumePartitions startTaking report", "assigned > backoff+: pausePartitions", "revoked > held: report",
+      "resume > enabled+: resumePartitions startTaking report", "assigned > backoff+: pausePartitions",
+      "revoked > committing: commitOffsets",
       "retryDue > committing+: commitOffsets", "stop > stopBackoff+: ", "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -86,7 +104,7 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
     "backoff+", .unsubscribe, "resume assigned pause drained failed",
     [
       "resume > enabled+: resumePartitions startTaking report", "assigned > backoff+: pausePartitions",
-      "revoked > leaving: unsubscribe", "retryDue > committing+: commitOffsets", "stop > stopBackoff+: ",
+      "revoked > committing: commitOffsets", "retryDue > committing+: commitOffsets", "stop > stopBackoff+: ",
       "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -142,22 +160,30 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
   (
     "stopDraining", .hold, "resume stop",
     [
-      "assigned > stopDraining+: pausePartitions", "drained > closing: closeConsumer report",
+      "assigned > stopDraining+: pausePartitions", "drained > stopCommitting: commitOffsets",
       "closed > stopped: stopTaking report stopped",
     ]
   ),
   (
     "stopCommitting+", .unsubscribe, "resume assigned stop drained",
     [
-      "assigned > stopCommitting+: pausePartitions", "revoked > closing: closeConsumer report",
+      "assigned > stopCommitting+: pausePartitions", "revoked > stopCommitting: ",
       "committed > closing+: closeConsumer report", "failed > stopBackoff+: armCommitRetry",
       "timedOut > stopCommitting+: commitOffsets", "closed > stopped: stopTaking report stopped",
     ]
   ),
   (
+    "stopCommitting", .hold, "resume stop drained",
+    [
+      "assigned > stopCommitting+: pausePartitions", "committed > closing: closeConsumer report",
+      "failed > closing: closeConsumer report", "timedOut > closing: closeConsumer report",
+      "closed > stopped: stopTaking report stopped",
+    ]
+  ),
+  (
     "stopBackoff+", .hold, "resume assigned stop drained failed",
     [
-      "assigned > stopBackoff+: pausePartitions", "revoked > closing: closeConsumer report",
+      "assigned > stopBackoff+: pausePartitions", "revoked > stopCommitting: commitOffsets",
       "retryDue > stopCommitting+: commitOffsets", "closed > stopped: stopTaking report stopped",
     ]
   ),

@@ -92,6 +92,16 @@ public struct LedgerTable: Sendable {
     return index < 0 ? nil : rows[index].ledger.committable
   }
 
+  /// From which offset on an entry that still waits may be left to the partition's next owner: everything below has
+  /// something started above it, which would be done a second time if the commit stayed behind.
+  /// - Parameter highestStarted: of the entries of this partition that run or whose status is not acknowledged yet.
+  public func firstDroppable(_ partition: Partition, highestStarted: Offset?) -> Offset {
+    let index = row(of: partition)
+    let finished = index < 0 ? nil : rows[index].ledger.highestFinished
+    let highest = max(finished?.value ?? -1, highestStarted?.value ?? -1)
+    return Offset(highest + 1)
+  }
+
   /// Whether `takeDirty` has something to give.
   public var hasDirty: Bool { !dirty.isEmpty }
 

@@ -6,7 +6,8 @@
 //   rd_kafka_assign was called with n partitions             -> assigned        (n may be 0: that too is confirmed)
 //   unassign was called, or the assignment was lost          -> revoked
 //   nothing is in flight any more and `wantsDrained`         -> drained         (at once if it was so already)
-//   answer to the commit numbered `commitTicket`             -> offsetsCommitted(ticket:, ok:)
+//   the commit numbered `commitTicket` and all sent before
+//   it (also inside rebalances) are answered                 -> offsetsCommitted(ticket:, ok: nothing owned is uncommitted)
 //   no answer within the owner's bound                       -> commitTimedOut(ticket:)
 //   the timer asked for by `.armCommitRetry` fired           -> commitRetryDue
 //   after `.unsubscribe`: nothing is assigned any more       -> leftGroup       (at once if nothing was assigned)
@@ -16,8 +17,8 @@
 //   stopTaking / startTaking            the gate in front of the poll: closed means no entry is taken from librdkafka
 //   pausePartitions / resumePartitions  set the flag of all assigned partitions; call librdkafka only for those whose
 //                                       flag differs (resuming a running partition makes 2.0.2 fetch again)
-//   commitOffsets                       store and commit asynchronously what the ledgers have; answer with the ticket,
-//                                       ok at once if nothing is uncommitted; arm the bound for `commitTimedOut`
+//   commitOffsets                       store and commit asynchronously what the ledgers have; answer with the ticket, at
+//                                       once if nothing is uncommitted or unanswered; arm the bound for `commitTimedOut`
 //   armCommitRetry                      a timer of `commitRetryDelayMs`
 //   subscribe / unsubscribe / closeConsumer
 //   report                              `effective` or `version` changed: publish the node report
@@ -237,16 +238,17 @@ extension LocationMachine {
     switch state {
     case .waitingForState, .resuming, .enabled, .disabled, .stopped: return []
     case .pausing(.draining), .pausing(.leaving), .stopping(.draining), .stopping(.closing): return []
-    // What could be committed went with the revoke; the answer can mean nothing any more.
-    case .pausing(.committing), .pausing(.commitBackoff): return pauseCommitted()
-    case .stopping(.committing), .stopping(.commitBackoff): return enter(.stopping(.closing), [.closeConsumer])
+    // The commit is on its way and may well be accepted: its answer is still waited for.
+    case .pausing(.committing), .stopping(.committing): return []
+    // The revoke sent a commit of its own: that one is waited for.
+    case .pausing(.commitBackoff), .stopping(.commitBackoff): return commit()
     }
   }
 
   private mutating func drained() -> LocationActions {
     switch state {
-    case .pausing(.draining): return hasAssignment ? commit() : pauseCommitted()
-    case .stopping(.draining): return hasAssignment ? commit() : enter(.stopping(.closing), [.closeConsumer])
+    // Also without an assignment: commits sent inside a rebalance may still be unanswered.
+    case .pausing(.draining), .stopping(.draining): return commit()
     // Nobody asked: an owner that says so each time it runs empty does no harm.
     case .waitingForState, .resuming, .enabled, .disabled, .stopped: return []
     case .pausing(.committing), .pausing(.commitBackoff), .pausing(.leaving): return []
@@ -256,12 +258,9 @@ extension LocationMachine {
 
   private mutating func offsetsCommitted(ticket: UInt32, ok: Bool) -> LocationActions {
     switch state {
-    case .pausing(.committing(let since)):
-      if ok, ticket >= since { return pauseCommitted() }
-      return ticket == commitTicket ? enter(.pausing(.commitBackoff), [.armCommitRetry]) : []
-    case .stopping(.committing(let since)):
-      if ok, ticket >= since { return enter(.stopping(.closing), [.closeConsumer]) }
-      return ticket == commitTicket ? enter(.stopping(.commitBackoff), [.armCommitRetry]) : []
+    case .pausing(.committing(let since)), .stopping(.committing(let since)):
+      if ok, ticket >= since { return committed() }
+      return ticket == commitTicket ? commitFailed() : []
     // A late answer: to the commit of a drain that was called off or ended by a revoke, or one given up as timed out.
     case .pausing(.draining), .pausing(.commitBackoff), .pausing(.leaving): return []
     case .stopping(.draining), .stopping(.commitBackoff), .stopping(.closing): return []
@@ -271,7 +270,9 @@ extension LocationMachine {
 
   private mutating func commitTimedOut(ticket: UInt32) -> LocationActions {
     switch state {
-    case .pausing(.committing), .stopping(.committing): return ticket == commitTicket ? commit() : []
+    case .pausing(.committing), .stopping(.committing):
+      guard ticket == commitTicket else { return [] }
+      return hasAssignment ? commit() : committed()
     case .pausing(.draining), .pausing(.commitBackoff), .pausing(.leaving): return []
     case .stopping(.draining), .stopping(.commitBackoff), .stopping(.closing): return []
     case .waitingForState, .resuming, .enabled, .disabled, .stopped: return []
@@ -354,8 +355,20 @@ extension LocationMachine {
     return [.commitOffsets]
   }
 
-  private mutating func pauseCommitted() -> LocationActions {
-    switch mode {
+  /// Refused. What is not ours any more, nobody can commit: its next owner takes it from there.
+  private mutating func commitFailed() -> LocationActions {
+    guard hasAssignment else { return committed() }
+    switch state {
+    case .stopping: return enter(.stopping(.commitBackoff), [.armCommitRetry])
+    case .waitingForState, .resuming, .enabled, .pausing, .disabled, .stopped:
+      return enter(.pausing(.commitBackoff), [.armCommitRetry])
+    }
+  }
+
+  /// Nothing is in flight and nothing is left to commit.
+  private mutating func committed() -> LocationActions {
+    if case .stopping = state { return enter(.stopping(.closing), [.closeConsumer]) }
+    return switch mode {
     case .hold: enter(.disabled(.held))
     case .unsubscribe: enter(.pausing(.leaving), [.unsubscribe])
     }

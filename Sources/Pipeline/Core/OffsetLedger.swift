@@ -121,6 +121,16 @@ public struct OffsetLedger: Sendable {
     }
   }
 
+  /// The newest finished entry that the commit has not passed, nil if there is none. Costs up to the whole window.
+  public var highestFinished: Offset? {
+    var sequence = tail
+    while sequence > head {
+      sequence -= 1
+      if ring[sequence & mask].stamp & Self.finishedBit != 0 { return Offset(ring[sequence & mask].offset) }
+    }
+    return nil
+  }
+
   private mutating func advance() {
     while head < tail, ring[head & mask].stamp & Self.finishedBit != 0 { head += 1 }
     if head == tail { giveBack() }

@@ -3,12 +3,15 @@
 // Wiring. Occasion -> event:
 //   rebalance callback ASSIGN                                      -> granted
 //   rebalance callback REVOKE                                      -> revoking(lost: rd_kafka_assignment_lost)
-//   no task of the assignment runs any more and `wantsDrained`     -> drained        (at once if none did)
+//   no task of the assignment is left and all their statuses are
+//   acknowledged, and `wantsDrained`                               -> drained        (at once if so already)
 //   the timer asked for by `.armDrainTimer` fired                  -> drainTimedOut(generation:)
 // The callback itself may return first; `assign` and `unassign` are called when the machine says so. Actions, in order:
 //   disarmDrainTimer
-//   stopDispatch       start no further task of these partitions, drop those that wait (they are fetched again by the new owner)
-//   cancelRunning      the bound is over or the partitions are others' already: abort the transfers that still run
+//   stopDispatch       take nothing more of these partitions; of the tasks that wait, drop those from which on nothing runs or
+//                      is finished (`LedgerTable.firstDroppable`): the next owner fetches them. The others still run, else
+//                      what finished above them would be done twice
+//   cancelRunning      the bound is over or the partitions are others' already: drop what waits, abort what runs
 //   commitWithoutWait  store what the ledgers have and send the commit; no answer is awaited inside a rebalance
 //   unassign           rd_kafka_assign(NULL)
 //   dropLedgers        forget all offsets: completions that come later commit nothing
@@ -47,7 +50,8 @@ public struct RebalanceMachine: Sendable {
 
   public init() {}
 
-  /// Waits for `drained`: to be sent as soon as no task of the assignment runs.
+  /// Waits for `drained`: to be sent as soon as no task of the assignment is left and no status of it unacknowledged.
+  /// Not as soon as the ledgers are empty: entries dropped by `stopDispatch` stay unfinished in them.
   public var wantsDrained: Bool { state == .draining }
   /// Tasks of the assignment may be started.
   public var mayDispatch: Bool { state == .owning }
