@@ -103,7 +103,9 @@ final class Group {
       let member = members[index]
       world.nodes[member.node].fromBroker(world, .grant, life: member.life, a: generation, b: member.membership)
     }
-    world.note("group generation \(generation): \(members.map { "\($0.node):\(granted(generation: generation, node: $0.node, life: $0.life))" })")
+    world.note(
+      "group generation \(generation): "
+        + "\(members.map { "\($0.node):\(granted(generation: generation, node: $0.node, life: $0.life))" })")
   }
 
   // MARK: Commits

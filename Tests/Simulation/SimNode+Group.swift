@@ -124,8 +124,9 @@ extension SimNode {
     if !unanswered.isEmpty { world.fail("node \(index) goes on with commits unanswered") }
     for partition in assigned {
       guard let offset = ledgers.committable(Partition(Int32(partition))) else { continue }
-      if world.group.committed[partition] < offset.value {
-        world.fail("node \(index) goes on with partition \(partition) committed to \(world.group.committed[partition]), not \(offset)")
+      let committed = world.group.committed[partition]
+      if committed < offset.value {
+        world.fail("node \(index) goes on with partition \(partition) committed to \(committed), not \(offset)")
       }
     }
   }

@@ -88,7 +88,8 @@ extension SimNode {
     world.note("node \(index) starts \(task.partition)/\(entry.offset) key \(entry.key)")
     world.checkStart(self, task.partition, task.index)
     if !runningKeys.insert(entry.key).inserted { world.fail("node \(index): two of key \(entry.key) at once") }
-    if let last = lastStarted[entry.key], last.generation == task.generation, last.delivery == task.delivery, last.offset >= entry.offset
+    if let last = lastStarted[entry.key], last.generation == task.generation, last.delivery == task.delivery,
+      last.offset >= entry.offset
     {
       world.fail("node \(index): key \(entry.key) runs \(entry.offset) after \(last.offset)")
     }

@@ -154,7 +154,9 @@ final class World {
       fail("partition \(partition) committed to \(offset) over unfinished \(entry.offset)")
     }
     // Only a delivery from further back moves a commit back (the topic may have been made anew).
-    if offset < group.committed[partition], !hasRewound[partition] { fail("the commit of partition \(partition) moved back to \(offset)") }
+    if offset < group.committed[partition], !hasRewound[partition] {
+      fail("the commit of partition \(partition) moved back to \(offset)")
+    }
   }
 
   func checkStart(_ node: SimNode, _ partition: Int, _ entryIndex: Int) {

@@ -5,8 +5,8 @@ internal import PipelineCore
 struct CommitBook {
   /// Next to read, by partition; not known to be on the broker.
   private var pending: [Partition: Offset] = [:]
-  /// Sent, by token: which of the location machine's tickets it answers (0: none).
-  private var sent: [UInt64: UInt32] = [:]
+  /// Sent and not answered, by token.
+  private var sent: Set<UInt64> = []
 
   var isEmpty: Bool { pending.isEmpty }
   var isAnswerMissing: Bool { !sent.isEmpty }
@@ -17,21 +17,22 @@ struct CommitBook {
     pending.map { ($0.key, $0.value) }.sorted { $0.partition < $1.partition }
   }
 
-  mutating func didSend(_ token: UInt64, ticket: UInt32) { sent[token] = ticket }
+  mutating func didSend(_ token: UInt64) { sent.insert(token) }
 
-  /// - Returns: the ticket the answer belongs to (0: none), nil for one not ours.
-  mutating func answered(_ result: CommitResult) -> UInt32? {
-    guard let ticket = sent.removeValue(forKey: result.token) else { return nil }
+  /// - Returns: false for one not ours or given up.
+  mutating func answered(_ result: CommitResult) -> Bool {
+    guard sent.remove(result.token) != nil else { return false }
     if result.error == nil {
       for answer in result.partitions where answer.error == nil && pending[answer.partition] == answer.offset {
         pending[answer.partition] = nil
       }
     }
-    return ticket
+    return true
   }
 
-  mutating func drop() {
-    pending.removeAll(keepingCapacity: true)
-    sent.removeAll(keepingCapacity: true)
-  }
+  /// The assignment is gone. What was sent for it is still answered, and waited for by a pause or a stop.
+  mutating func drop() { pending.removeAll(keepingCapacity: true) }
+
+  /// The bound for answers is over.
+  mutating func giveUpAnswers() { sent.removeAll(keepingCapacity: true) }
 }

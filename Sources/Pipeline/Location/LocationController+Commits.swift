@@ -9,19 +9,22 @@ extension LocationController {
     commitTimer = reactor.schedule(after: options.commitInterval) { [weak self] _ in
       guard let self else { return }
       self.commitTimer = nil
-      if !self.commits.isEmpty { self.sendCommit(ticket: 0) }
+      if !self.commits.isEmpty { self.sendCommit() }
     }
   }
 
-  /// The machine waits for this one.
+  /// The machine waits for this one and for all sent before it, also inside a rebalance.
   func commitForMachine(ticket: UInt32) {
     noteDirty()
-    guard !commits.isEmpty else { return apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: true))) }
-    sendCommit(ticket: ticket)
     if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
+    commitTicket = ticket
+    if !commits.isEmpty { sendCommit() }
+    guard commits.isAnswerMissing else { return answerMachine() }
     commitAnswerTimer = reactor.schedule(after: LocationOptions.commitAnswerMax) { [weak self] _ in
       guard let self else { return }
       self.log.warning("no answer to a commit", metadata: ["topic": "\(self.options.consumer.topic)"])
+      self.commitTicket = nil
+      self.commits.giveUpAnswers()
       self.apply(self.machine.handle(.commitTimedOut(ticket: ticket)))
     }
   }
@@ -35,19 +38,25 @@ extension LocationController {
 
   func commitWithoutWait() {
     noteDirty()
-    if !commits.isEmpty { sendCommit(ticket: 0) }
+    if !commits.isEmpty { sendCommit() }
   }
 
   func committed(_ result: CommitResult) {
-    guard let ticket = commits.answered(result) else { return }
+    guard commits.answered(result) else { return }
     if !result.isComplete {
       let reason = result.error.map { "\($0)" } ?? result.partitions.compactMap { $0.error.map { "\($0)" } }.first ?? ""
       log.warning("commit failed, it will be tried again", metadata: ["error": "\(reason)"])
       armCommitTimer()
     }
-    guard ticket != 0 else { return }
+    if !commits.isAnswerMissing { answerMachine() }
+  }
+
+  /// All is answered: what is still pending was refused.
+  private func answerMachine() {
+    guard let ticket = commitTicket else { return }
+    commitTicket = nil
     if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
-    apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: result.isComplete)))
+    apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: commits.isEmpty)))
   }
 
   private func noteDirty() {
@@ -57,13 +66,12 @@ extension LocationController {
     }
   }
 
-  private func sendCommit(ticket: UInt32) {
+  private func sendCommit() {
     do throws(KafkaError) {
-      commits.didSend(try consumer.commit(commits.offsets), ticket: ticket)
+      commits.didSend(try consumer.commit(commits.offsets))
     } catch {
       log.warning("commit not sent", metadata: ["error": "\(error)"])
       armCommitTimer()
-      if ticket != 0 { apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: false))) }
     }
   }
 }

@@ -64,7 +64,8 @@ extension LocationController {
     var running = record
     running.stage = .running(since: reactor.now)
     inFlight[ticket.slot] = running
-    pool.submit(WorkItem(location: poolIndex, ticket: ticket, message: message, previousDone: scheduler.previousDone(ticket.slot)))
+    let previousDone = scheduler.previousDone(ticket.slot)
+    pool.submit(WorkItem(location: poolIndex, ticket: ticket, message: message, previousDone: previousDone))
   }
 
   private func start(slot: Int32) {
@@ -166,22 +167,42 @@ extension LocationController {
 
   // MARK: Giving up
 
-  /// Drops what waits, of the assignments chosen; it is fetched again by whoever owns the partition.
-  func dropWaiting(_ isChosen: (UInt32) -> Bool) {
+  /// At a revoke: drops what waits and has nothing started above it in its partition. The rest still runs, else what
+  /// finished above it would be done a second time by the next owner.
+  func dropTail() {
+    var highest: [Partition: Offset] = [:]
+    inFlight.visitOccupied { _, record in
+      if case .waiting = record.stage { return }
+      let partition = record.handle.partition
+      highest[partition] = max(highest[partition] ?? record.offset, record.offset)
+    }
+    let current = rebalance.generation
+    dropWaiting { assignment, partition, offset in
+      assignment < current || offset >= ledgers.firstDroppable(partition, highestStarted: highest[partition])
+    }
+  }
+
+  /// Drops what waits of what is chosen (assignment, partition, offset); whoever owns the partition fetches it again.
+  func dropWaiting(_ isChosen: (UInt32, Partition, Offset) -> Bool) {
     var tickets: [(InFlightTicket, KafkaMessage.Reference)] = []
     inFlight.visitOccupied { ticket, record in
-      if case .waiting(let message) = record.stage, isChosen(record.assignment) { tickets.append((ticket, message)) }
+      if case .waiting(let message) = record.stage, isChosen(record.assignment, record.handle.partition, record.offset) {
+        tickets.append((ticket, message))
+      }
     }
     for (ticket, message) in tickets {
       _ = scheduler.cancelWaiting(ticket.slot)
       _ = inFlight.remove(ticket)
       _ = KafkaMessage(message)  // frees it
     }
-    for entry in held where isChosen(entry.assignment) { _ = KafkaMessage(entry.message) }
-    held.removeAll { isChosen($0.assignment) }
+    let dropped = held.filter { isChosen($0.assignment, $0.handle.partition, $0.offset) }
+    for entry in dropped { _ = KafkaMessage(entry.message) }
+    held.removeAll { entry in dropped.contains { $0.handle == entry.handle } }
   }
 
+  /// Drops what waits and aborts what runs, of the assignments chosen.
   func cancelRunning(_ isChosen: (UInt32) -> Bool) {
+    dropWaiting { assignment, _, _ in isChosen(assignment) }
     var tickets: [InFlightTicket] = []
     inFlight.visitOccupied { ticket, record in
       if case .running = record.stage, isChosen(record.assignment) { tickets.append(ticket) }

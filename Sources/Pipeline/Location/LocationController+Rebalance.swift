@@ -31,7 +31,7 @@ extension LocationController {
     case .disarmDrainTimer:
       if let drainTimer { reactor.cancel(drainTimer) }
       drainTimer = nil
-    case .stopDispatch: dropWaiting { $0 <= self.rebalance.generation }
+    case .stopDispatch: dropTail()
     // After a grant the machine's generation is that of the new assignment already.
     case .cancelRunning: cancelRunning { $0 < self.rebalance.generation || self.rebalance.state == .idle }
     case .commitWithoutWait: commitWithoutWait()
@@ -66,10 +66,9 @@ extension LocationController {
   }
 
   func hasRunning(ofAssignment generation: UInt32) -> Bool {
-    guard !inFlight.isEmpty else { return false }
     var found = false
     inFlight.visitOccupied { _, record in if record.assignment == generation { found = true } }
-    return found
+    return found || held.contains { $0.assignment == generation }
   }
 
   /// Pauses and resumes what changed, each partition once.

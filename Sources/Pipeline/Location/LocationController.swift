@@ -65,6 +65,8 @@ public final class LocationController {
   var revokeGeneration: UInt32 = 0
   var holds = PartitionHolds()
   var commits = CommitBook()
+  /// Of the commit the machine waits for.
+  var commitTicket: UInt32?
   var commitTimer: TimerToken?
   var commitAnswerTimer: TimerToken?
   var drainTimer: TimerToken?
@@ -182,7 +184,7 @@ public final class LocationController {
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
     for timer in [commitTimer, commitAnswerTimer, drainTimer] { if let timer { reactor.cancel(timer) } }
-    dropWaiting { _ in true }
+    dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)
   }
