@@ -25,6 +25,7 @@ def run(options, report, directory):
                 sampler = Sampler(daemon, marks[-1], TIMEOUT_S).run()
                 if producer.process.wait(60) != 0:
                     raise RunError(f"the producer failed:\n{producer.log_tail()}")
+            daemon.wait_committed()
             exit_code = daemon.end()
     at = {}
     for mark in marks:
