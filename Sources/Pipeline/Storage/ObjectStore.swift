@@ -100,6 +100,17 @@ public struct CopyReceipt: Hashable, Sendable {
     self.md5 = md5
     self.targetVersionId = targetVersionId
   }
+
+  /// Equal is what stands at the target, wherever it was read from.
+  public static func == (a: CopyReceipt, b: CopyReceipt) -> Bool {
+    a.bytes == b.bytes && a.md5 == b.md5 && a.targetVersionId == b.targetVersionId
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(bytes)
+    hasher.combine(md5)
+    hasher.combine(targetVersionId)
+  }
 }
 
 public enum PutOutcome: Hashable, Sendable {

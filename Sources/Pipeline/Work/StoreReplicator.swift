@@ -12,14 +12,16 @@ public final class StoreReplicator: EntryReplicator {
   private let force: Bool
   private let failedList: FailedList?
   private let status: FileSourceStatus?
+  private let allSites: [String]?
 
   /// - Parameters:
   ///   - force: overwrite what at the target is not ours or was changed.
   ///   - failedList: where final failures are kept; nil when a status topic does that.
   ///   - status: the status attributes of a `file` source; nil where nothing is ever written to the source (quickstart).
+  ///   - allSites: of every object, where an entry names only the one it is for (embedded mode); else the entry says.
   public init(
     site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil,
-    status: FileSourceStatus? = nil
+    status: FileSourceStatus? = nil, allSites: [String]? = nil
   ) {
     self.site = site
     self.replicator = replicator
@@ -27,6 +29,7 @@ public final class StoreReplicator: EntryReplicator {
     self.force = force
     self.failedList = failedList
     self.status = status
+    self.allSites = allSites
   }
 
   public func replicate(_ entry: ReplicationEntry) async -> WorkOutcome {
@@ -35,11 +38,11 @@ public final class StoreReplicator: EntryReplicator {
     var retries = 0
     while !Task.isCancelled {
       let outcome = await replicator.replicate(request)
-      guard case .failed(let error) = outcome else { return await succeeded(outcome, request, sites: entry.sites) }
+      guard case .failed(let error) = outcome else { return await succeeded(outcome, request, sites: allSites ?? entry.sites) }
       let elapsed = Instant.nowUncached() - start
       guard error.isRetryable,
         let delay = policy.delay(retries: retries, elapsed: elapsed, random: Double.random(in: 0..<1))
-      else { return await failed(error, request, attempts: retries + 1, sites: entry.sites) }
+      else { return await failed(error, request, attempts: retries + 1, sites: allSites ?? entry.sites) }
       retries += 1
       await Reactor.current?.pause(for: delay)
     }

@@ -50,6 +50,7 @@ struct FileLocations {
     }
     let overwrites = plan.tree?.overwrites ?? false
     let policy = plan.tree != nil ? Self.quickstartRetry : RetryPolicy(plan.configuration.replication.queueProcessor.retry.scality)
+    let allSites = plan.usesEmbeddedBroker ? plan.configuration.replication.locations.filter { !$0.isDisabled }.map(\.site) : nil
     let work = WorkerLocation(
       site: Site(site),
       kind: .replicator { [status] context in
@@ -57,7 +58,7 @@ struct FileLocations {
         let to = FileDestination(location: destination, files: context.files, pool: context.blocks)
         return StoreReplicator(
           site: site, replicator: Replicator(source: from, destination: to), policy: policy, force: overwrites,
-          failedList: failedList, status: status)
+          failedList: failedList, status: status, allSites: allSites)
       })
     return (work, { [bucket = plan.tree?.bucket ?? ""] in FileCopyProbe(location: destination, bucket: bucket) })
   }
