@@ -91,6 +91,17 @@ public final class TestTree: Sendable {
   }
 }
 
+/// Descriptors of this process whose file is below `path`: other tests' are elsewhere.
+public func openFiles(under path: String) -> [String] {
+  TestTree.names("/proc/self/fd").compactMap { number in
+    var bytes = [CChar](repeating: 0, count: 4_096)
+    let count = readlink("/proc/self/fd/\(number)", &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    let target = String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return target.hasPrefix(path) ? target : nil
+  }
+}
+
 /// Threads of this process, or descriptors, by /proc.
 public func countEntries(_ directory: String) -> Int {
   guard let handle = opendir(directory) else { return 0 }

@@ -1,8 +1,8 @@
 // The buffers object data passes through: one mapping per worker, cut into blocks that are used again and again, so memory
 // stays flat however large or many the objects are. Page-aligned; pages never used cost nothing.
 //
-// Nobody can deadlock on it as long as a transfer waits for a block only while it holds none that is not on its way
-// out: read-ahead beyond the first block uses `takeIfFree`.
+// Nobody can deadlock on it as long as a transfer waits for a block only while it holds none: read-ahead beyond the first
+// block uses `takeIfFree`, and a destination lets go of its blocks before it lets a body wait (`ObjectBody.hasBuffer`).
 internal import CLinux
 internal import Glibc
 
@@ -76,8 +76,11 @@ public final class BlockPool {
     return Block(pool: self, index: free.removeLast())
   }
 
+  /// Whether `take` would not wait.
+  public var hasFree: Bool { free.count > promised }
+
   public func takeIfFree() -> Block? {
-    guard free.count > promised else { return nil }
+    guard hasFree else { return nil }
     return Block(pool: self, index: free.removeLast())
   }
 

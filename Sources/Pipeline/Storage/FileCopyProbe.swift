@@ -55,19 +55,7 @@ public final class FileCopyProbe: CopyProbe {
 
   public func path(ofCopyOf object: ObjectName) -> String? {
     guard let own = ownPath(object) else { return nil }
-    if location.hasDisplaced.load(ordering: .relaxed), let displaced = displacedCopy(of: object, own: own) { return displaced }
-    return String(validating: own.bytes, as: UTF8.self)
-  }
-
-  /// Where a copy stands whose own name is a directory's.
-  private func displacedCopy(of object: ObjectName, own: ObjectPath) -> String? {
-    do throws(StoreError) {
-      let displaced = try location.objectPath(bucket: object.bucket, key: object.key, isDisplaced: true)
-      guard case .file(.ours(let record)) = look(at: displaced.bytes, object: own), record.isDisplaced else { return nil }
-      return String(validating: displaced.bytes, as: UTF8.self)
-    } catch {
-      return nil
-    }
+    return (displaced(object, own)?.path ?? own).text
   }
 
   public func object(ofCopyAt path: String) -> ObjectName? {
@@ -127,14 +115,19 @@ public final class FileCopyProbe: CopyProbe {
     // An object that can have no file here fails when it is copied, and says why.
     guard let own = ownPath(ObjectName(bucket: bucket, key: key)) else { return .unknown }
     let found = look(at: own.bytes, object: own)
-    guard case .nothing = found, location.hasDisplaced.load(ordering: .relaxed) else { return found }
+    guard case .nothing = found else { return found }
+    return displaced(ObjectName(bucket: bucket, key: key), own).map { .file(.ours($0.record)) } ?? found
+  }
+
+  /// The object's copy under the name it had to take; nil if there is none.
+  private func displaced(_ object: ObjectName, _ own: ObjectPath) -> (path: ObjectPath, record: CopyRecord)? {
+    guard location.hasDisplaced.load(ordering: .relaxed) else { return nil }
     do throws(StoreError) {
-      let displaced = try location.objectPath(bucket: bucket, key: key, isDisplaced: true)
-      let other = look(at: displaced.bytes, object: own)
-      guard case .file(.ours(let record)) = other, record.isDisplaced else { return found }
-      return other
+      let path = try location.objectPath(bucket: object.bucket, key: object.key, isDisplaced: true)
+      guard case .file(.ours(let record)) = look(at: path.bytes, object: own), record.isDisplaced else { return nil }
+      return (path, record)
     } catch {
-      return .unknown
+      return nil
     }
   }
 

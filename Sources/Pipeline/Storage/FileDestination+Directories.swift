@@ -72,7 +72,7 @@ extension FileDestination {
   }
 
   /// From now on, and after a restart, displaced names are looked for.
-  private func markDisplaced() async throws(StoreError) {
+  func markDisplaced() async throws(StoreError) {
     guard !location.hasDisplaced.load(ordering: .relaxed) else { return }
     let mark = FileLocation.displacedMark
     switch await files.openBeneath(location.root.raw, mark, flags: O_CREAT | O_WRONLY, mode: 0o600) {

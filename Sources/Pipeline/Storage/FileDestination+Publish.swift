@@ -16,6 +16,7 @@ extension FileDestination {
     var recorded: CopyRecord?
     for _ in 0..<Self.placementTriesMax {
       record.isDisplaced = place.isDisplaced
+      if place.isDisplaced { try await markDisplaced() }
       // Before it is synced: displacing or making directories changes what the record says.
       let directory = try await place.directory.orMake { () async throws(StoreError) in try await makeDirectory(place.path.parent) }
       if recorded != record {

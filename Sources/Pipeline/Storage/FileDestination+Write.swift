@@ -37,7 +37,9 @@ extension FileDestination {
     var writes = Deque<Write>()
     var offset: Int64 = 0
     var endsInHole = false
-    while let block = try await body.next() {
+    while true {
+      if !body.hasBuffer { try await finishAll(&writes, temporary) }
+      guard let block = try await body.next() else { break }
       md5.add(block.filled)
       let start = offset
       offset += Int64(block.count)
@@ -46,7 +48,7 @@ extension FileDestination {
       if writes.count == Self.writesMax { try await finish(writes.removeFirst(), temporary) }
       writes.append(begin(block, at: start, temporary))
     }
-    while let write = writes.popFirst() { try await finish(write, temporary) }
+    try await finishAll(&writes, temporary)
     if endsInHole, ftruncate(temporary.file.fd, off_t(offset)) != 0 { throw targetError(errno, "ftruncate", temporary.target) }
     guard offset == body.info.size else { throw .changed(location.fullPath(temporary.target)) }
     let digest = md5.finish()
@@ -64,6 +66,10 @@ extension FileDestination {
     request.write(temporary.file.fd, from: block.filled, at: offset, keep: block)
     files.begin(request)
     return Write(request: request, block: block, offset: offset)
+  }
+
+  private func finishAll(_ writes: inout Deque<Write>, _ temporary: TemporaryFile) async throws(StoreError) {
+    while let write = writes.popFirst() { try await finish(write, temporary) }
   }
 
   private func finish(_ write: Write, _ temporary: TemporaryFile) async throws(StoreError) {

@@ -144,6 +144,7 @@ extension FileStat {
 /// An object read whole already.
 private final class SmallFileBody: ObjectBody {
   let info: ObjectInfo
+  let hasBuffer = true
   private var block: Block?
 
   init(info: ObjectInfo, block: Block) {

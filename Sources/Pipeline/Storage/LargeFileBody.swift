@@ -39,6 +39,8 @@ final class LargeFileBody: ObjectBody {
     file = nil
   }
 
+  var hasBuffer: Bool { !reads.isEmpty || offset == info.size || pool.hasFree }
+
   func next() async throws(StoreError) -> Block? {
     guard let file else { return nil }
     if reads.isEmpty {

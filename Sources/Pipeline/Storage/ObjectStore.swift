@@ -72,6 +72,9 @@ public struct ObjectInfo: Hashable, Sendable {
 /// The bytes of one object, in order.
 public protocol ObjectBody: AnyObject {
   var info: ObjectInfo { get }
+  /// False when `next` may have to wait for a buffer. Whoever calls it then must hold no buffer itself: transfers share the
+  /// pool, and two that each hold what the other waits for would wait for ever.
+  var hasBuffer: Bool { get }
   /// The next block; nil once all `info.size` bytes were given *and* the source was still what `info` says.
   /// - Errors: `sourceChanged` when it was not.
   func next() async throws(StoreError) -> Block?

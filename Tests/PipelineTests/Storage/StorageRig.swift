@@ -141,6 +141,8 @@ final class MemorySource: ObjectSource {
 
 private final class MemoryBody: ObjectBody {
   let info: ObjectInfo
+  // The test's own pool of one: the destination must have let go of the block before.
+  let hasBuffer = false
   private var rest: ArraySlice<UInt8>
   private let pool = BlockPool(blocksMax: 1)
   private let beforeBlock: () -> Void
@@ -203,6 +205,34 @@ final class FaultyFileOperations: FileOperations {
 /// Copies the keys with a number of tasks at once, all on the rig's worker. - Returns: how many were copied.
 func copyAll(_ rig: StorageRig, _ keys: [String], atOnce: Int) async -> Int {
   await Lanes(rig: SameThread(value: rig), handle: Reactor.current!.handle).run(keys, atOnce: atOnce)
+}
+
+/// Asks for syncs of the root from many tasks at once. - Returns: how many answered 0.
+func syncAll(_ syncs: DirectorySync, count: Int) async -> Int {
+  await SyncLanes(syncs: SameThread(value: syncs), handle: Reactor.current!.handle).run(count)
+}
+
+private actor SyncLanes {
+  private let handle: ReactorHandle
+  private let syncs: SameThread<DirectorySync>
+  nonisolated var unownedExecutor: UnownedSerialExecutor { handle.executor.asUnownedSerialExecutor() }
+
+  init(syncs: SameThread<DirectorySync>, handle: ReactorHandle) {
+    self.syncs = syncs
+    self.handle = handle
+  }
+
+  func run(_ count: Int) async -> Int {
+    let executor = handle.executor
+    return await withTaskGroup(of: Bool.self) { group in
+      for _ in 0..<count { group.addTask(executorPreference: executor) { await self.one() } }
+      var good = 0
+      for await isGood in group where isGood { good += 1 }
+      return good
+    }
+  }
+
+  private func one() async -> Bool { await syncs.value.sync([]) == 0 }
 }
 
 /// Says that a value stays on the thread it was made on, whatever actor holds it.
