@@ -8,7 +8,7 @@ struct LocationPlanner {
   static let embeddedPartitions = 1
   /// Of librdkafka, for each location: what is fetched and not yet taken. Divided among the locations, so that a
   /// hundred of them stay within the memory of one.
-  static let queuedKiBMax = 65_536
+  static let queuedKiBMax = 16_384
   static let queuedKiBMin = 1_024
   static let queuedMessagesMax = 100_000
 
