@@ -56,11 +56,14 @@ import Testing
     reactor.attach(inbox) { _, batch in last = batch.last ?? last }
     let echoed = Atomic<Int>(-1)
     let pusher = try ReactorThread.start(name: "pusher") { other in
-      for value in 0..<20_000 {
-        while !inbox.push(value) {}
-        while echoed.load(ordering: .acquiring) < value { sched_yield() }
+      // In its loop, not in its set-up: `start` returns only after that, and the echo comes from this thread.
+      other.schedule(after: .zero) { other in
+        for value in 0..<20_000 {
+          while !inbox.push(value) {}
+          while echoed.load(ordering: .acquiring) < value { sched_yield() }
+        }
+        other.stop()
       }
-      other.stop()
     }
     for value in 0..<20_000 {
       while last < value {
