@@ -65,7 +65,8 @@ import Testing
     #expect(try readFile("\(bench.targets[0])/late-other") == Array("foreign".utf8))
     #expect(try readFile("\(bench.targets[1])/late-other") == Array("source".utf8), "the other target has it")
     withKnownIssue("a forced run under load has exited 1 once; the cause is not found", isIntermittent: true) {
-      #expect(try bench.run(["--once", "--force"]).code == 0)
+      let code = (try? bench.run(["--once", "--force"]).code) ?? -1  // not started counts as failed
+      #expect(code == 0)
     }
     #expect(try readFile("\(bench.targets[0])/late-other") == Array("source".utf8), "--force overwrites")
   }
