@@ -85,7 +85,8 @@ private struct TreeStorm {
   let source: TempTree
   /// Every content has a length of its own: two states of a file never look alike within one clock tick.
   private var length = 20
-  private var names = 0
+  /// From 100 on: `seeded` has already made d0 to d6.
+  private var names = 100
 
   init(source: TempTree) { self.source = source }
 
