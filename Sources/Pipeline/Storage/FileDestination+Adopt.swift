@@ -1,5 +1,5 @@
 // A file of the same size stands at an object's place that is not (or no longer) ours. If its bytes are equal it becomes
-// our copy as it stands; else it stays untouched and the object fails.
+// our copy, with the source's permission bits and time; else it stays untouched and the object fails.
 internal import CLinux
 internal import Glibc
 internal import Reactor
@@ -29,7 +29,8 @@ extension FileDestination {
     if let expected = request.md5, expected != digest { throw refusal(target, place) }
     guard try plainStat(target.file.fd, place.path.bytes).isSameState(as: target.stat) else { throw refusal(target, place) }
 
-    var record = CopyRecord(request, body.info, md5: digest, copy: target.stat)
+    let copy = try describe(fd: target.file.fd, place.path.bytes, body.info)
+    var record = CopyRecord(request, body.info, md5: digest, copy: copy)
     record.isDisplaced = place.isDisplaced
     if !(try await syncWithAttributes(target.file, record, request, place.path.bytes)) {
       try await writeSidecar(request, place, record)

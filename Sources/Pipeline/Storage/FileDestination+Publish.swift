@@ -12,7 +12,7 @@ extension FileDestination {
     _ temporary: TemporaryFile, _ request: ObjectRequest, _ info: ObjectInfo, _ md5: MD5Digest, _ first: Place
   ) async throws(StoreError) {
     var place = first
-    var record = CopyRecord(request, info, md5: md5, copy: try describe(temporary, info))
+    var record = CopyRecord(request, info, md5: md5, copy: try describe(fd: temporary.file.fd, temporary.target, info))
     var recorded: CopyRecord?
     for _ in 0..<Self.placementTriesMax {
       record.isDisplaced = place.isDisplaced

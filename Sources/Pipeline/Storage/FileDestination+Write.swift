@@ -94,23 +94,22 @@ extension FileDestination {
 
   /// Permission bits and time; then the length is checked.
   /// - Returns: how the copy looks, as its record will say.
-  func describe(_ temporary: TemporaryFile, _ info: ObjectInfo) throws(StoreError) -> FileStat {
-    let fd = temporary.file.fd
+  func describe(fd: Int32, _ path: [UInt8], _ info: ObjectInfo) throws(StoreError) -> FileStat {
     // Only the copy's own calls on an open file: nothing here waits for a disk on a local file system.
     let bits = info.permissions.map { $0 & 0o777 } ?? (0o666 & ~FileLocation.umaskBits)
-    guard fchmod(fd, mode_t(bits)) == 0 else { throw targetError(errno, "fchmod", temporary.target) }
+    guard fchmod(fd, mode_t(bits)) == 0 else { throw targetError(errno, "fchmod", path) }
     if let modifiedNs = info.modifiedNs {
       let seconds = modifiedNs >= 0 ? modifiedNs / 1_000_000_000 : (modifiedNs - 999_999_999) / 1_000_000_000
       var times = [timespec](repeating: timespec(tv_sec: Int(seconds), tv_nsec: Int(modifiedNs - seconds * 1_000_000_000)), count: 2)
       // The time of last access is nobody's business: left as it is.
       times[0].tv_nsec = Self.leaveTime
-      guard futimens(fd, &times) == 0 else { throw targetError(errno, "futimens", temporary.target) }
+      guard futimens(fd, &times) == 0 else { throw targetError(errno, "futimens", path) }
     }
-    let copy = try plainStat(fd, temporary.target)
+    let copy = try plainStat(fd, path)
     guard copy.size == info.size else {
       throw StoreError(
         .targetUnwritable, isRetryable: true,
-        "\(location.fullPath(temporary.target)): \(info.size) bytes were written and \(copy.size) are there")
+        "\(location.fullPath(path)): \(info.size) bytes were written and \(copy.size) are there")
     }
     return copy
   }
