@@ -97,6 +97,7 @@ extension LocationController {
   private func conclude(_ completion: WorkCompletion, _ record: InFlight) {
     switch completion.outcome {
     case .done, .alreadyThere, .skipped, .failed:
+      guard completion.messages.isEmpty else { return acknowledge(completion) }
       _ = inFlight.remove(completion.ticket)
       finish(record.handle)
     case .abandoned:
@@ -107,6 +108,26 @@ extension LocationController {
       inFlight[completion.ticket.slot]?.stage = .acknowledging
       sendDeadLetter(completion.ticket, KafkaMessage(reference), reason)
     }
+  }
+
+  /// The entry is finished when the broker has all of its messages: a status that is lost would never be told again.
+  private func acknowledge(_ completion: WorkCompletion) {
+    let ticket = completion.ticket
+    inFlight[ticket.slot]?.stage = .acknowledging
+    var missing = completion.messages.count
+    for message in completion.messages {
+      outbox.send(message) { [weak self] in
+        missing -= 1
+        if missing == 0 { self?.acknowledged(ticket) }
+      }
+    }
+  }
+
+  private func acknowledged(_ ticket: InFlightTicket) {
+    guard let record = inFlight.remove(ticket) else { return }
+    finish(record.handle)
+    checkDrained()
+    consumer.creditAvailable()
   }
 
   private func finish(_ handle: LedgerTable.Handle) {
@@ -158,11 +179,8 @@ extension LocationController {
   }
 
   private func deadLetterAcknowledged(_ ticket: InFlightTicket) {
-    guard let record = inFlight.remove(ticket) else { return }
-    counters.deadLettered += 1
-    finish(record.handle)
-    checkDrained()
-    consumer.creditAvailable()
+    counters.deadLettered += inFlight.isCurrent(ticket) ? 1 : 0
+    acknowledged(ticket)
   }
 
   // MARK: Giving up

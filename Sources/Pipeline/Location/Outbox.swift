@@ -58,6 +58,10 @@ public final class Outbox {
     produce(nextToken, message)
   }
 
+  public func send(_ message: OutgoingMessage, acknowledged: @escaping () -> Void) {
+    send(topic: message.topic, key: message.key, value: message.value, headers: message.headers, acknowledged: acknowledged)
+  }
+
   /// Closes the producer; what is not acknowledged by then never calls back.
   public func close(_ completion: @escaping () -> Void) {
     messages.removeAll()

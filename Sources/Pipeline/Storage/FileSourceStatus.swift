@@ -16,6 +16,8 @@ public final class FileSourceStatus: Sendable {
   /// The state of the file the statuses belong to: `<size>:<mtime ns>`.
   static let stateName = "user.downbeat.replicated-state"
   private static let stripesMax = 64
+  /// The kernel's own bound for the names of all attributes of a file.
+  private static let attributeNamesBytesMax = 65_536
 
   private let location: FileLocation
   /// Where the statuses of a file go that refuses attributes; made when first needed.
@@ -44,21 +46,63 @@ public final class FileSourceStatus: Sendable {
   /// - Parameters:
   ///   - sites: all sites of the object; those never reported count as PENDING.
   ///   - info: the state of the source the status is about.
+  ///   - keepsRecorded: sites the file names count as well, where an entry may name only some of them (a retry).
   /// - Returns: the status of the whole; nil if the file has changed or gone since, so that the report is out of date.
   /// - Thread: any. - Blocking: a few system calls.
   public func set(
-    _ status: ReplicationStatus, site: String, bucket: String, key: String, sites: [String], info: ObjectInfo
+    _ status: ReplicationStatus, site: String, bucket: String, key: String, sites: [String], info: ObjectInfo,
+    keepsRecorded: Bool = false
   ) throws(StoreError) -> ReplicationStatus? {
     let path = try location.objectPath(bucket: bucket, key: key)
     var hasher = Hasher()
     hasher.combine(path)
     let stripe = stripes[Int(UInt(bitPattern: hasher.finalize()) % UInt(stripes.count))]
-    return try stripe.lock.withLock { _ throws(StoreError) in try update(status, site, path, sites, info) }
+    return try stripe.lock.withLock { _ throws(StoreError) in
+      try withFile(path) { fd, stat throws(StoreError) in
+        guard Self.isState(stat, info) else { return nil }
+        let state = Self.state(stat)
+        let recorded = keepsRecorded ? recordedSites(fd) : []
+        var known = read(fd, path, sites + [site] + recorded, state: state)
+        if known[site] != .completed { known[site] = status }
+        for other in sites where known[other] == nil { known[other] = .pending }
+        let whole = ReplicationStatus.overall(Array(known.values))
+        try write(fd, path, known, whole: whole, state: state)
+        return whole
+      }
+    }
   }
 
-  private func update(
-    _ status: ReplicationStatus, _ site: String, _ path: ObjectPath, _ sites: [String], _ info: ObjectInfo
-  ) throws(StoreError) -> ReplicationStatus? {
+  /// What the file shows of these sites.
+  /// - Parameter info: the state asked about; nil: whatever it is in now.
+  /// - Returns: nil if the file is gone or in another state.
+  /// - Thread: any. - Blocking: a few system calls.
+  public func statuses(
+    of sites: [String], bucket: String, key: String, info: ObjectInfo?
+  ) throws(StoreError) -> [String: ReplicationStatus]? {
+    let path = try location.objectPath(bucket: bucket, key: key)
+    return try withFile(path) { fd, stat throws(StoreError) in
+      if let info, !Self.isState(stat, info) { return nil }
+      return read(fd, path, sites, state: Self.state(stat))
+    }
+  }
+
+  /// The object's file as it is now; nil if it is gone or no regular file.
+  public func file(bucket: String, key: String) throws(StoreError) -> ObjectInfo? {
+    try withFile(try location.objectPath(bucket: bucket, key: key)) { _, stat in
+      ObjectInfo(size: stat.size, modifiedNs: stat.modifiedNs)
+    }
+  }
+
+  private static func state(_ stat: FileStat) -> String { "\(stat.size):\(stat.modifiedNs)" }
+
+  private static func isState(_ stat: FileStat, _ info: ObjectInfo) -> Bool {
+    stat.size == info.size && (info.modifiedNs == nil || stat.modifiedNs == info.modifiedNs)
+  }
+
+  /// - Returns: nil also if the file is not there or no regular one.
+  private func withFile<Result>(
+    _ path: ObjectPath, _ body: (Int32, FileStat) throws(StoreError) -> Result?
+  ) throws(StoreError) -> Result? {
     let raw = db_openat2(location.root.raw, path.text, UInt64(O_RDONLY | O_NONBLOCK | O_CLOEXEC), 0, ResolveRule.beneath)
     guard raw >= 0 else {
       if errno == ENOENT || errno == ENOTDIR { return nil }
@@ -66,15 +110,23 @@ public final class FileSourceStatus: Sendable {
     }
     let file = OwnedFD(adopting: raw)
     guard let stat = FileStat.of(raw) else { throw .source(errno, "fstat", location.fullPath(path.bytes)) }
-    guard stat.isRegular, stat.size == info.size, info.modifiedNs == nil || stat.modifiedNs == info.modifiedNs else { return nil }
+    guard stat.isRegular else { return nil }
+    return try body(file.raw, stat)
+  }
 
-    let state = "\(stat.size):\(stat.modifiedNs)"
-    var known = read(file.raw, path, sites + [site], state: state)
-    if known[site] != .completed { known[site] = status }
-    for other in sites where known[other] == nil { known[other] = .pending }
-    let whole = ReplicationStatus.overall(Array(known.values))
-    try write(file.raw, path, known, whole: whole, state: state)
-    return whole
+  /// The sites the file's attributes name.
+  private func recordedSites(_ fd: Int32) -> [String] {
+    var names = [UInt8](repeating: 0, count: Self.attributeNamesBytesMax)
+    let count = names.withUnsafeMutableBytes { flistxattr(fd, $0.baseAddress, $0.count) }
+    guard count > 0 else { return [] }
+    let (prefix, suffix) = ("user.", "-replication-status")
+    return names[..<count].split(separator: 0).compactMap { bytes in
+      let name = String(decoding: bytes, as: UTF8.self)
+      guard name.hasPrefix(prefix), name.hasSuffix(suffix), name.utf8.count > prefix.utf8.count + suffix.utf8.count else {
+        return nil
+      }
+      return String(name.dropFirst(prefix.count).dropLast(suffix.count))
+    }
   }
 
   // MARK: Where they are kept

@@ -32,21 +32,26 @@ public final class StoreReplicator: EntryReplicator {
     self.allSites = allSites
   }
 
-  public func replicate(_ entry: ReplicationEntry) async -> WorkOutcome {
+  public func replicate(_ entry: ReplicationEntry) async -> WorkResult {
     let request = ObjectRequest(entry, site: site, force: force)
     let start = Instant.nowUncached()
     var retries = 0
     while !Task.isCancelled {
       let outcome = await replicator.replicate(request)
-      guard case .failed(let error) = outcome else { return await succeeded(outcome, request, sites: allSites ?? entry.sites) }
+      guard case .failed(let error) = outcome else {
+        let receipt = outcome.receipt
+        return WorkResult(
+          await succeeded(outcome, request, sites: allSites ?? entry.sites), targetVersionId: receipt?.targetVersionId,
+          source: receipt?.source)
+      }
       let elapsed = Instant.nowUncached() - start
       guard error.isRetryable,
         let delay = policy.delay(retries: retries, elapsed: elapsed, random: Double.random(in: 0..<1))
-      else { return await failed(error, request, attempts: retries + 1, sites: allSites ?? entry.sites) }
+      else { return WorkResult(await failed(error, request, attempts: retries + 1, sites: allSites ?? entry.sites)) }
       retries += 1
       await Reactor.current?.pause(for: delay)
     }
-    return .abandoned
+    return WorkResult(.abandoned)
   }
 
   private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest, sites: [String]) async -> WorkOutcome {

@@ -29,6 +29,38 @@ public enum WorkOutcome: Sendable {
   case abandoned
 }
 
+/// A message that must be acknowledged by the broker before the offset of the entry it is about may be committed.
+public struct OutgoingMessage: Sendable {
+  public var topic: String
+  public var key: [UInt8]
+  public var value: [UInt8]
+  public var headers: [(name: String, value: [UInt8])]
+
+  public init(topic: String, key: [UInt8], value: [UInt8], headers: [(name: String, value: [UInt8])] = []) {
+    self.topic = topic
+    self.key = key
+    self.value = value
+    self.headers = headers
+  }
+}
+
+/// What a worker's part hands back for one entry.
+public struct WorkResult: Sendable {
+  public var outcome: WorkOutcome
+  /// Of the copy at the target; nil where targets have no versions.
+  public var targetVersionId: String?
+  /// What the source said of the bytes that were copied; nil if none were.
+  public var source: ObjectInfo?
+  /// Must be on the broker before the entry counts as finished.
+  public var messages: [OutgoingMessage] = []
+
+  public init(_ outcome: WorkOutcome, targetVersionId: String? = nil, source: ObjectInfo? = nil) {
+    self.outcome = outcome
+    self.targetVersionId = targetVersionId
+    self.source = source
+  }
+}
+
 /// The answer to one `WorkItem`.
 struct WorkCompletion: Sendable {
   let location: Int32
@@ -36,6 +68,8 @@ struct WorkCompletion: Sendable {
   let outcome: WorkOutcome
   /// Of what was done, for the key's next task; 0 otherwise.
   var dedupe: UInt64 = 0
+  /// The entry is finished when all of them are acknowledged.
+  var messages: [OutgoingMessage] = []
   /// Handed back for outcomes that still need the bytes (dead letter); else freed by the worker.
   var message: KafkaMessage.Reference?
 }

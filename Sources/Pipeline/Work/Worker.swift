@@ -8,6 +8,7 @@ actor Worker {
   private struct Place {
     let location: WorkerLocation
     var replicator: (any EntryReplicator)?
+    var processor: (any EntryProcessor)?
   }
 
   nonisolated let handle: ReactorHandle
@@ -70,6 +71,17 @@ actor Worker {
         guard entry.dedupeHash != item.previousDone else { return finish(item, .alreadyThere, dedupe: entry.dedupeHash) }
         spawn(item, entry)
       }
+    case .processor:
+      let decoded = message.withPayload { EntryDecoder.decode($0, site: nil) }
+      switch decoded {
+      case .skip(let reason): conclude(item, message, .skipped(reason))
+      case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
+      case .replicate(let entry):
+        guard let report = StatusReport(entry, StatusNotes(of: message)) else {
+          return conclude(item, message, .deadLetter(.fieldWrongType))
+        }
+        spawn(item, entry, report)
+      }
     }
   }
 
@@ -83,43 +95,71 @@ actor Worker {
     }
   }
 
-  private func finish(_ item: WorkItem, _ outcome: WorkOutcome, dedupe: UInt64 = 0) {
-    finished.append(WorkCompletion(location: item.location, ticket: item.ticket, outcome: outcome, dedupe: dedupe))
+  private func finish(
+    _ item: WorkItem, _ outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = []
+  ) {
+    finished.append(
+      WorkCompletion(location: item.location, ticket: item.ticket, outcome: outcome, dedupe: dedupe, messages: messages))
   }
 
-  private func spawn(_ item: WorkItem, _ entry: ReplicationEntry) {
+  private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
     let id = RunningTask(location: item.location, ticket: item.ticket)
     running[id] = Task.detached(executorPreference: handle.executor) {
-      await self.run(item, entry)
+      await self.run(item, entry, report)
     }
   }
 
-  private func run(_ item: WorkItem, _ entry: ReplicationEntry) async {
-    let outcome: WorkOutcome
+  private func run(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport?) async {
+    var result = WorkResult(.abandoned)
     do throws(WorkerLocationError) {
-      outcome = try await replicator(of: item.location)?.replicate(entry) ?? .abandoned
+      if let report {
+        if let processor = try processor(of: item.location) { result = await processor.process(entry, report) }
+      } else if let replicator = try replicator(of: item.location) {
+        result = await replicator.replicate(entry)
+      }
     } catch {
-      outcome = .failed(
+      result.outcome = .failed(
         ReplicationFailure(
           bucket: entry.bucket, key: entry.key, versionId: entry.versionId, code: "LocationUnavailable",
           message: error.description, attempts: 1))
     }
     running[RunningTask(location: item.location, ticket: item.ticket)] = nil
-    switch outcome {
-    case .done, .alreadyThere: finish(item, outcome, dedupe: entry.dedupeHash)
-    case .skipped, .deadLetter, .failed, .abandoned: finish(item, outcome)
+    if let place = place(item.location), let topic = place.location.statusTopic, report == nil,
+      let status = StatusNotes.message(result, entry, site: place.location.site.name, topic: topic)
+    {
+      result.messages.append(status)
+    }
+    switch result.outcome {
+    case .done, .alreadyThere: finish(item, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
+    case .skipped, .deadLetter, .failed: finish(item, result.outcome, messages: result.messages)
+    case .abandoned: finish(item, result.outcome)
     }
   }
 
+  private func place(_ index: Int32) -> Place? { Int(index) < places.count ? places[Int(index)] : nil }
+
+  private func sharedContext() -> WorkerContext? {
+    if let context { return context }
+    context = Reactor.current.map { WorkerContext(reactor: $0, mode: mode) }
+    return context
+  }
+
   private func replicator(of index: Int32) throws(WorkerLocationError) -> (any EntryReplicator)? {
-    guard Int(index) < places.count, let place = places[Int(index)] else { return nil }
+    guard let place = place(index) else { return nil }
     if let replicator = place.replicator { return replicator }
-    guard case .replicator(let make) = place.location.kind, let reactor = Reactor.current else { return nil }
-    let context = self.context ?? WorkerContext(reactor: reactor, mode: mode)
-    self.context = context
+    guard case .replicator(let make) = place.location.kind, let context = sharedContext() else { return nil }
     let replicator = try make(context)
     places[Int(index)]?.replicator = replicator
     return replicator
+  }
+
+  private func processor(of index: Int32) throws(WorkerLocationError) -> (any EntryProcessor)? {
+    guard let place = place(index) else { return nil }
+    if let processor = place.processor { return processor }
+    guard case .processor(let make) = place.location.kind, let context = sharedContext() else { return nil }
+    let processor = try make(context)
+    places[Int(index)]?.processor = processor
+    return processor
   }
 
   /// Tells the tasks to end early; they answer `.abandoned` in their own time.

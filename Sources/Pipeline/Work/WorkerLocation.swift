@@ -8,7 +8,15 @@ public protocol EntryReplicator: AnyObject {
   /// Copies (or deletes) what the entry names, retries included, and makes the outcome durable where it is kept with
   /// the object. Never throws: what cannot be done is a `.failed`.
   /// Ends early with `.abandoned` when its task is cancelled.
-  func replicate(_ entry: ReplicationEntry) async -> WorkOutcome
+  func replicate(_ entry: ReplicationEntry) async -> WorkResult
+}
+
+/// Takes entries for what they report instead of copying what they name: the status processor's part.
+/// - Thread: one worker's; made there and never leaves it.
+public protocol EntryProcessor: AnyObject {
+  /// Never throws; ends early with `.abandoned` when its task is cancelled. Its messages are on the broker before the
+  /// entry's offset is committed.
+  func process(_ entry: ReplicationEntry, _ report: StatusReport) async -> WorkResult
 }
 
 /// What the replicators of one worker share.
@@ -34,14 +42,19 @@ public struct WorkerLocation: Sendable {
     case noop
     /// Makes the replicator, once on each worker.
     case replicator(@Sendable (WorkerContext) throws(WorkerLocationError) -> any EntryReplicator)
+    /// Makes the processor of status entries, once on each worker. Takes entries of any site.
+    case processor(@Sendable (WorkerContext) throws(WorkerLocationError) -> any EntryProcessor)
   }
 
   public let site: Site
   public let kind: Kind
+  /// Where a replicator's results are published before they count; nil: nowhere (embedded mode keeps them itself).
+  public let statusTopic: String?
 
-  public init(site: Site, kind: Kind) {
+  public init(site: Site, kind: Kind, statusTopic: String? = nil) {
     self.site = site
     self.kind = kind
+    self.statusTopic = statusTopic
   }
 }
 

@@ -28,7 +28,8 @@ struct FileLocations {
     do throws(StoreError) {
       let location = try FileLocation.openSource(root, layout: layout, note: Self.note(log, root))
       source = location
-      status = plan.tree != nil ? nil
+      // With a status topic the status processor writes them.
+      status = plan.tree != nil || plan.statusTopic != nil ? nil
         : FileSourceStatus(location: location, fallbackDirectory: "\(plan.stateDirectory)/source-status", note: Self.note(log, root))
     } catch {
       throw NodeFailure("source: \(error.message)")
@@ -59,7 +60,7 @@ struct FileLocations {
         return StoreReplicator(
           site: site, replicator: Replicator(source: from, destination: to), policy: policy, force: overwrites,
           failedList: failedList, status: status, allSites: allSites)
-      })
+      }, statusTopic: plan.statusTopic)
     return (work, { [bucket = plan.tree?.bucket ?? ""] in FileCopyProbe(location: destination, bucket: bucket) })
   }
 

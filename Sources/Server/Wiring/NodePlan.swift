@@ -53,6 +53,11 @@ struct NodePlan: Sendable {
     return usesEmbeddedBroker ? "\(topic).\(site)" : topic
   }
 
+  /// Where the results of copies are published; nil where they are kept by this node itself.
+  var statusTopic: String? {
+    usesEmbeddedBroker ? nil : configuration.kafka.topic(configuration.replication.statusTopic)
+  }
+
   var deadLetterTopic: String { configuration.kafka.topic(configuration.replication.deadLetterTopic) }
 }
 
