@@ -41,6 +41,14 @@ extension Consumer {
     return (Offset(low), Offset(high))
   }
 
+  /// Fetching of the partition is wanted: assigned and not paused.
+  func isFetching(_ partition: Partition) -> Bool {
+    phase == .assigned && isAssigned(partition) && !slots[Int(partition.value)].isPaused
+  }
+
+  /// Messages lie fetched and not taken.
+  var hasQueuedMessages: Bool { rd_kafka_queue_length(messageQueue) > 0 }
+
   /// Asks the brokers, for all partitions of the topic, subscribed or not. Answered once, also at close (`.closing`).
   /// - Thread: reactor. - Blocking: never.
   public func survey(_ reply: @escaping (Result<[PartitionSurvey], KafkaError>) -> Void) {

@@ -4,9 +4,17 @@ internal import PipelineCore
 internal import Reactor
 
 extension LocationController {
+  /// The next commit: after `commitInterval`, or sooner when much has finished since the last.
   func armCommitTimer() {
-    guard commitTimer == nil else { return }
-    commitTimer = reactor.schedule(after: options.commitInterval) { [weak self] _ in
+    let wantsSoon = counters.finished - finishedAtCommit >= UInt64(options.limits.slotMax)
+    if let commitTimer {
+      guard wantsSoon, !isCommitSoon else { return }
+      reactor.cancel(commitTimer)
+    }
+    isCommitSoon = wantsSoon
+    let soonest = max(.zero, LocationOptions.commitIntervalMin - (reactor.now - lastCommitAt))
+    let delay = wantsSoon ? min(soonest, options.commitInterval) : options.commitInterval
+    commitTimer = reactor.schedule(after: delay) { [weak self] _ in
       guard let self else { return }
       self.commitTimer = nil
       if !self.commits.isEmpty { self.sendCommit() }
@@ -42,7 +50,7 @@ extension LocationController {
   }
 
   func committed(_ result: CommitResult) {
-    guard commits.answered(result) else { return }
+    guard !recommitted(result), commits.answered(result) else { return }
     if !result.isComplete {
       let reason = result.error.map { "\($0)" } ?? result.partitions.compactMap { $0.error.map { "\($0)" } }.first ?? ""
       log.warning("commit failed, it will be tried again", metadata: ["error": "\(reason)"])
@@ -67,6 +75,8 @@ extension LocationController {
   }
 
   private func sendCommit() {
+    lastCommitAt = reactor.now
+    finishedAtCommit = counters.finished
     do throws(KafkaError) {
       commits.didSend(try consumer.commit(commits.offsets))
     } catch {

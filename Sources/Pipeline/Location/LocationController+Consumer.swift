@@ -39,6 +39,10 @@ extension LocationController: ConsumerDelegate {
     log.log(level: error.isRetriable ? .warning : .error, "consumer", metadata: ["error": "\(error)"])
   }
 
+  public func consumer(_ consumer: Consumer, statistics json: String) {
+    kafkaFigures = KafkaFigures(statistics: json)
+  }
+
   public func consumer(_ consumer: Consumer, logged line: KafkaLogLine) { log.librdkafka(line) }
 
   public func consumerDidClose(_ consumer: Consumer) { apply(machine.handle(.consumerClosed)) }

@@ -8,10 +8,19 @@ extension LocationController: LocationSink {
     LocationReport(state: effective, inFlight: inFlightCount, sinceMs: effectiveSinceMs)
   }
 
-  /// Whether the node does for this location what it should: paused, or in its group with an answer from it.
+  /// Whether the node does for this location what it should: paused, or in its group with an answer from it and
+  /// fetching what there is.
   public var isReady: Bool {
     guard let isPaused = machine.desiredPaused else { return false }
-    return isPaused || machine.hasAssignment
+    return isPaused || (machine.hasAssignment && !fetchWatch.isStalled)
+  }
+
+  /// It owns partitions that hold entries, has room for them, and gets none.
+  public var isFetchStalled: Bool { fetchWatch.isStalled }
+
+  /// Tasks that run longer than `stuckAfter`, oldest first; at most `stuckTasksMax`.
+  public var stuckTasks: [StuckTask] {
+    stuckByTicket.values.sorted { ($0.startedAtMs, $0.offset) < ($1.startedAtMs, $1.offset) }
   }
 
   /// Somebody else's bound gave way: look whether entries may be taken again.

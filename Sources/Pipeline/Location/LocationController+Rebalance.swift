@@ -17,6 +17,8 @@ extension LocationController {
 
   func revoked(generation: UInt32, isLost: Bool) {
     revokeGeneration = generation
+    if isLost { revokes.lost += 1 } else if inFlightCount == 0 { revokes.idle += 1 }
+    revokeHadWork = !isLost && inFlightCount > 0
     log.info("partitions revoked", metadata: ["partitions": "\(ledgers.partitions.count)", "lost": "\(isLost)"])
     applyRebalance(rebalance.handle(.revoking(lost: isLost)))
     checkDrained()
@@ -61,6 +63,9 @@ extension LocationController {
     drainTimer = reactor.schedule(after: .milliseconds(RebalanceMachine.drainMaxMs)) { [weak self] _ in
       guard let self else { return }
       self.log.warning("running entries outlived a revoke and are cancelled", metadata: ["running": "\(self.runningCount)"])
+      self.nameRunning(ofAssignment: generation)
+      self.revokes.timedOut += 1
+      self.revokeHadWork = false
       self.applyRebalance(self.rebalance.handle(.drainTimedOut(generation: generation)))
     }
   }

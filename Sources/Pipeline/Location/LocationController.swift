@@ -5,7 +5,8 @@
 // completion -> scheduler frees the key -> status or dead letter acknowledged -> ledger finishes -> commit.
 //
 // Split by concern: this file holds the state and carries out what `LocationMachine` decides; +Entries takes and
-// finishes entries; +Rebalance answers the group; +Commits brings offsets to the broker.
+// finishes entries; +Rebalance answers the group; +Commits brings offsets to the broker; +Watch looks at what should
+// move and does not.
 //
 // It deliberately does not know where the desired state is stored, what HTTP is, or how an object is copied.
 public import Logging
@@ -44,6 +45,13 @@ public final class LocationController {
   /// Ranges that could not be read, newest last; the oldest are forgotten beyond 100.
   public internal(set) var gaps: [OffsetGap] = []
   public internal(set) var survey: [PartitionSurvey] = []
+  /// By the slot they hold.
+  var stuckByTicket: [InFlightTicket: StuckTask] = [:]
+  /// librdkafka's own figures, of its last report; nil before the first.
+  public internal(set) var kafkaFigures: KafkaFigures?
+  public internal(set) var revokes = RevokeCounters()
+  /// Offsets committed again while the location had left its group.
+  public internal(set) var recommits: UInt64 = 0
   /// Wall clock of the last change of the effective state, Unix ms.
   public private(set) var effectiveSinceMs = WallClock.nowMs()
   public weak var observer: (any LocationObserver)?
@@ -63,11 +71,20 @@ public final class LocationController {
   var grantGeneration: UInt32 = 0
   var grantPartitions: [Partition] = []
   var revokeGeneration: UInt32 = 0
+  /// Something was in flight when it came, and has neither finished nor outlived the bound.
+  var revokeHadWork = false
   var holds = PartitionHolds()
   var commits = CommitBook()
   /// Of the commit the machine waits for.
   var commitTicket: UInt32?
   var commitTimer: TimerToken?
+  var isCommitSoon = false
+  var lastCommitAt: Instant
+  var finishedAtCommit: UInt64 = 0
+  var watchTimer: TimerToken?
+  var recommitTimer: TimerToken?
+  var recommitToken: UInt64?
+  var fetchWatch: FetchWatch
   var commitAnswerTimer: TimerToken?
   var drainTimer: TimerToken?
   var poolIndex: Int32 = -1
@@ -88,11 +105,15 @@ public final class LocationController {
     self.log[metadataKey: "location"] = "\(options.site)"
     machine = LocationMachine(mode: options.pauseMode)
     lastEffective = machine.effective
+    lastCommitAt = reactor.now
+    fetchWatch = FetchWatch(stallMs: Int64(options.fetchStallAfter / .milliseconds(1)))
     inFlight = InFlightTable(countMax: options.limits.slotMax)
     scheduler = KeyedScheduler(options.limits)
     consumer = try Consumer(options.consumer, on: reactor, delegate: self)
     poolIndex = pool.add(options.work, slots: options.limits.slotMax) { [unowned self] in self.completed($0) }
     hook = reactor.addBeforeSleep { [unowned self] _ in self.beforeSleep() }
+    armWatch()
+    armRecommit()
   }
 
   // MARK: What it is told
@@ -174,6 +195,8 @@ public final class LocationController {
   /// Sends `drained` to whichever machine waits for it. Called after everything that may have emptied the table.
   func checkDrained() {
     if rebalance.wantsDrained, !hasRunning(ofAssignment: rebalance.generation) {
+      if revokeHadWork { revokes.drained += 1 }
+      revokeHadWork = false
       applyRebalance(rebalance.handle(.drained))
     }
     if machine.wantsDrained, inFlightCount == 0 { apply(machine.handle(.drained)) }
@@ -183,7 +206,7 @@ public final class LocationController {
     guard !isStopped else { return }
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
-    for timer in [commitTimer, commitAnswerTimer, drainTimer] { if let timer { reactor.cancel(timer) } }
+    for timer in [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer] { if let timer { reactor.cancel(timer) } }
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)

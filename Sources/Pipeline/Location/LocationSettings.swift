@@ -4,6 +4,17 @@ public import PipelineCore
 public struct LocationOptions: Sendable {
   /// Between two commits while entries flow. A pause, a revoke and a stop commit at once.
   public var commitInterval = Duration.seconds(1)
+  /// More than a slotful of entries has finished since the last commit: the next follows it after this already, so that a
+  /// kill repeats little.
+  public static let commitIntervalMin = Duration.milliseconds(100)
+  /// A task that has run for this long is named in the log and in `stuckTasks`.
+  public var stuckAfter = Duration.seconds(300)
+  /// A location that owns partitions, has room and takes nothing of a backlog for this long is not ready.
+  public var fetchStallAfter = Duration.seconds(30)
+  /// While a location has left its group, its offsets are committed again this often, so that the broker keeps them.
+  public var recommitInterval = Duration.seconds(86_400)
+  /// Stuck tasks named at a time.
+  public static let stuckTasksMax = 100
   /// No answer to a commit for this long: asked again.
   public static let commitAnswerMax = Duration.seconds(10)
   /// Dead letters and statuses sent and not yet acknowledged; beyond it no entry is taken.
@@ -48,6 +59,29 @@ public struct LocationCounters: Hashable, Sendable {
 
   /// Entries that have come to an end here.
   public var finished: UInt64 { done + alreadyThere + skipped + failed + deadLettered }
+}
+
+/// A task that runs too long.
+public struct StuckTask: Hashable, Sendable {
+  public var bucket: String
+  public var key: String
+  public var versionId: String?
+  public var partition: Partition
+  public var offset: Offset
+  /// Unix ms.
+  public var startedAtMs: Int64
+}
+
+/// How revokes ended, for the metrics.
+public struct RevokeCounters: Hashable, Sendable {
+  /// Nothing was in flight.
+  public var idle: UInt64 = 0
+  /// What was in flight finished in time.
+  public var drained: UInt64 = 0
+  /// What was in flight was cancelled.
+  public var timedOut: UInt64 = 0
+  /// Others owned the partitions already.
+  public var lost: UInt64 = 0
 }
 
 /// What a controller tells whoever watches it. All calls on T0.

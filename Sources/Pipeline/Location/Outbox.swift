@@ -17,12 +17,12 @@ public final class Outbox {
 
   private struct Message {
     let topic: String
-    let key: [UInt8]
-    let value: [UInt8]
+    let key: [UInt8]?
+    let value: [UInt8]?
     let headers: [(name: String, value: [UInt8])]
     let acknowledged: () -> Void
     var attempts = 0
-    var byteCount: Int { key.count + value.count }
+    var byteCount: Int { (key?.count ?? 0) + (value?.count ?? 0) }
   }
 
   private let reactor: Reactor
@@ -48,7 +48,7 @@ public final class Outbox {
 
   /// Sends until it is acknowledged, then calls `acknowledged` once, on T0.
   public func send(
-    topic: String, key: [UInt8], value: [UInt8], headers: [(name: String, value: [UInt8])] = [],
+    topic: String, key: [UInt8]?, value: [UInt8]?, headers: [(name: String, value: [UInt8])] = [],
     acknowledged: @escaping () -> Void
   ) {
     let message = Message(topic: topic, key: key, value: value, headers: headers, acknowledged: acknowledged)
@@ -81,8 +81,9 @@ public final class Outbox {
       ("reason", Array(reason.code.utf8)),
     ]
     if isCut { headers.append(("truncated", Array("true".utf8))) }
-    let value = message.withPayload { Self.copy($0, countMax: Self.deadLetterValueMax) }
-    let key = message.withKey { Self.copy($0, countMax: Self.deadLetterValueMax) }
+    // None is not the same as an empty one: who reads the dead letters must see what was sent.
+    let value = message.hasPayload ? message.withPayload { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
+    let key = message.hasKey ? message.withKey { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
     send(topic: topic, key: key, value: value, headers: headers, acknowledged: acknowledged)
   }
 

@@ -74,6 +74,14 @@ struct WorkCompletion: Sendable {
   var message: KafkaMessage.Reference?
 }
 
+/// What a running item is about.
+struct TaskName: Hashable, Sendable {
+  let ticket: InFlightTicket
+  let bucket: String
+  let key: String
+  let versionId: String?
+}
+
 /// Why an object version could not be replicated: for the status, the failed list and the log.
 public struct ReplicationFailure: Hashable, Sendable {
   public var bucket: String

@@ -18,13 +18,19 @@ actor Worker {
   private let mode: FileOperationsMode
   private var context: WorkerContext?
   private var places: [Place?] = []
-  private var running: [RunningTask: Task<Void, Never>] = [:]
+  private var running: [RunningTask: Running] = [:]
   /// Not yet handed over: until the end of the turn, or longer while the inbox is full.
   private var finished: [WorkCompletion] = []
 
   private struct RunningTask: Hashable {
     let location: Int32
     let ticket: InFlightTicket
+  }
+
+  private struct Running {
+    let task: Task<Void, Never>
+    /// To name it if it gets stuck.
+    let entry: ReplicationEntry
   }
 
   init(handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode) {
@@ -104,9 +110,8 @@ actor Worker {
 
   private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
     let id = RunningTask(location: item.location, ticket: item.ticket)
-    running[id] = Task.detached(executorPreference: handle.executor) {
-      await self.run(item, entry, report)
-    }
+    let task = Task.detached(executorPreference: handle.executor) { await self.run(item, entry, report) }
+    running[id] = Running(task: task, entry: entry)
   }
 
   private func run(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport?) async {
@@ -164,7 +169,15 @@ actor Worker {
 
   /// Tells the tasks to end early; they answer `.abandoned` in their own time.
   func cancel(location: Int32, tickets: [InFlightTicket]) {
-    for ticket in tickets { running[RunningTask(location: location, ticket: ticket)]?.cancel() }
+    for ticket in tickets { running[RunningTask(location: location, ticket: ticket)]?.task.cancel() }
+  }
+
+  /// What these tasks are about; those that do not run here are left out.
+  func names(location: Int32, tickets: [InFlightTicket]) -> [TaskName] {
+    tickets.compactMap { ticket in
+      guard let entry = running[RunningTask(location: location, ticket: ticket)]?.entry else { return nil }
+      return TaskName(ticket: ticket, bucket: entry.bucket, key: entry.key, versionId: entry.versionId)
+    }
   }
 
   /// Frees what the kernel holds for this worker. Nothing may be running any more.

@@ -8,6 +8,13 @@ public final class WorkerPool {
   /// In-flight slots of all locations together: `concurrency + waitingMax` each.
   public static let slotsMax = 65_536
   public static let workersMax = 64
+  /// Answers to `names` on their way; a further one is lost, and with it a line in a log.
+  static let nameAnswersMax = 4_096
+
+  private struct NameAnswer: Sendable {
+    let question: UInt64
+    let names: [TaskName]
+  }
 
   private struct Member {
     let thread: ReactorThread
@@ -27,6 +34,10 @@ public final class WorkerPool {
   private var members: [Member] = []
   private var places: [Place?] = []
   private let completions = Inbox<WorkCompletion>(countMax: slotsMax)
+  private let nameAnswers = Inbox<NameAnswer>(countMax: nameAnswersMax)
+  /// Who asked, and how many workers have not answered.
+  private var nameQuestions: [UInt64: (open: Int, reply: ([TaskName]) -> Void)] = [:]
+  private var nameQuestionCount: UInt64 = 0
   private var hook: HookToken?
 
   /// Starts the threads (`worker-0`, …).
@@ -36,6 +47,7 @@ public final class WorkerPool {
     precondition((1...Self.workersMax).contains(workers))
     for index in 0..<workers { members.append(try Self.startMember(index, completions, mode)) }
     reactor.attach(completions) { [weak self] _, batch in self?.receive(batch) }
+    reactor.attach(nameAnswers) { [weak self] _, batch in self?.receive(batch) }
     hook = reactor.addBeforeSleep { [weak self] _ in self?.flush() }
   }
 
@@ -95,6 +107,26 @@ public final class WorkerPool {
   /// Asks running items to end early; each still answers, with `.abandoned` if it was in time.
   func cancel(location: Int32, tickets: [InFlightTicket]) {
     for member in members { post(member) { $0.cancel(location: location, tickets: tickets) } }
+  }
+
+  /// Asks the workers what running items are about. `reply` is called on T0 once for each worker that has some of them.
+  func names(location: Int32, tickets: [InFlightTicket], _ reply: @escaping ([TaskName]) -> Void) {
+    nameQuestionCount += 1
+    let question = nameQuestionCount
+    nameQuestions[question] = (members.count, reply)
+    for member in members {
+      post(member) { [nameAnswers] worker in
+        _ = nameAnswers.push(NameAnswer(question: question, names: worker.names(location: location, tickets: tickets)))
+      }
+    }
+  }
+
+  private func receive(_ answers: [NameAnswer]) {
+    for answer in answers {
+      guard let question = nameQuestions[answer.question] else { continue }
+      nameQuestions[answer.question] = question.open > 1 ? (question.open - 1, question.reply) : nil
+      if !answer.names.isEmpty { question.reply(answer.names) }
+    }
   }
 
   private func flush() {

@@ -46,7 +46,17 @@ enum ControlReply {
     var scheduledResume: String?
     var nodes: [Node]?
     var gaps: [Gap]?
+    var stuck: [Stuck]?
     var notes: [String]?
+  }
+
+  /// A task that runs too long.
+  struct Stuck: Decodable {
+    var bucket: String
+    var key: String
+    var topic: String
+    var partition: Int
+    var since: String
   }
 
   /// Entries the broker dropped before they were read.

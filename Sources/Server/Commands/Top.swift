@@ -74,6 +74,9 @@ struct Top: ParsableCommand {
           "\(location.location): entries \(gap.from) to \(gap.to - 1) of \(gap.topic)/\(gap.partition) were dropped by the broker unread"
         )
       }
+      for task in location.stuck ?? [] {
+        lines.append("\(location.location): \(task.bucket)/\(task.key) (\(task.topic)/\(task.partition)) has been running since \(task.since)")
+      }
     }
     for note in locations.flatMap({ $0.notes ?? [] }) where !lines.contains(note) { lines.append(note) }
     return lines.isEmpty ? [] : [""] + lines

@@ -129,6 +129,8 @@ extension Configuration {
     /// Tasks of one key taken and waiting.
     var waitingPerKeyMax = 10
     var workerThreads = 1
+    /// A task that runs longer is named in the log and in `locations`.
+    var stuckTaskS = 300
     var pauseMode = PauseMode.unsubscribe
     var mpuPartsConcurrency = 10
     var minMPUSizeMB = 20

@@ -63,11 +63,20 @@ extension Configuration {
   enum Target: Equatable, Sendable {
     case file(FileTarget)
     case s3(S3Target)
-    /// Completes at once and reports no status: for measuring the pipeline alone.
-    case noop
+    /// Copies nothing and reports no status: for measuring the pipeline alone, and for drills.
+    case noop(NoopTarget)
     case cloudserver(CloudServerTarget)
     /// aws_s3, azure, gcp: the source CloudServer writes for us.
     case throughSource
+
+    struct NoopTarget: Equatable, Sendable {
+      /// Each task takes so long; 0: it completes at once.
+      var taskMs = 0
+      /// Absolute; starts and ends of tasks are appended to it.
+      var traceFile: String?
+
+      var isPlain: Bool { taskMs == 0 && traceFile == nil }
+    }
 
     struct FileTarget: Equatable, Sendable {
       /// Absolute.

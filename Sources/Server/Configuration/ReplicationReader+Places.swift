@@ -59,10 +59,15 @@ extension ReplicationReader {
     switch type {
     case .file: return fileTarget(item)
     case .s3: return s3Target(item)
-    case .noop: return .noop
+    case .noop: return noopTarget(item)
     case .cloudserver: return cloudServerTarget(item)
     case .awsS3, .azure, .gcp: return .throughSource
     }
+  }
+
+  private func noopTarget(_ item: Section) -> Configuration.Target {
+    let taskMs = item.int("taskMs", in: 0...3_600_000, default: 0)
+    return .noop(.init(taskMs: taskMs, traceFile: item.has("traceFile") ? item.absolutePath("traceFile") : nil))
   }
 
   private func fileTarget(_ item: Section) -> Configuration.Target? {

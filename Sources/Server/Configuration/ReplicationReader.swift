@@ -70,6 +70,7 @@ struct ReplicationReader {
     result.waitingMax = section.int("waitingMax", in: 0...100_000, default: result.concurrency)
     result.waitingPerKeyMax = section.int("waitingPerKeyMax", in: 1...100_000, default: max(1, result.waitingMax))
     result.workerThreads = section.int("workerThreads", in: 1...WorkerPool.workersMax, default: result.workerThreads)
+    result.stuckTaskS = section.int("stuckTaskS", in: 1...86_400, default: result.stuckTaskS)
     result.pauseMode = section.choice("pauseMode", Configuration.QueueProcessor.PauseMode.self) ?? result.pauseMode
     result.mpuPartsConcurrency = section.int("mpuPartsConcurrency", in: 1...1000, default: result.mpuPartsConcurrency)
     result.minMPUSizeMB = section.int("minMPUSizeMB", in: 1...5120, default: result.minMPUSizeMB)

@@ -86,6 +86,7 @@ enum ControlBodies {
       json.endObject()
     }
     json.endArray()
+    stuck(view.stuck, &json)
     nodes(view.nodes, &json)
     partitions(view.partitions, &json)
     json.name("notes")
@@ -93,6 +94,24 @@ enum ControlBodies {
     for note in view.notes { json.string(note) }
     json.endArray()
     json.endObject()
+  }
+
+  private static func stuck(_ tasks: [StuckView], _ json: inout JSONWriter) {
+    json.name("stuck")
+    json.beginArray()
+    for task in tasks {
+      json.beginObject()
+      json.member("bucket", task.bucket)
+      json.member("key", task.key)
+      json.name("versionId")
+      if let version = task.versionId { json.string(version) } else { json.null() }
+      json.member("topic", task.topic)
+      json.member("partition", Int64(task.partition))
+      json.member("offset", task.offset)
+      json.member("since", time(task.sinceMs))
+      json.endObject()
+    }
+    json.endArray()
   }
 
   private static func nodes(_ nodes: [NodeView], _ json: inout JSONWriter) {

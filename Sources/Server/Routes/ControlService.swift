@@ -78,6 +78,18 @@ struct GapView: Equatable, Sendable {
   var to: Int64
 }
 
+/// A task that runs too long.
+struct StuckView: Equatable, Sendable {
+  var bucket: String
+  var key: String
+  /// In its encoded form; nil: none.
+  var versionId: String?
+  var topic: String
+  var partition: Int32
+  var offset: Int64
+  var sinceMs: Int64
+}
+
 struct PartitionView: Equatable, Sendable {
   var topic: String
   var partition: Int32
@@ -100,6 +112,8 @@ struct LocationView: Equatable, Sendable {
   var lag: Int64?
   var scheduledResumeMs: Int64?
   var gaps: [GapView] = []
+  /// On this node.
+  var stuck: [StuckView] = []
   var nodes: [NodeView] = []
   var partitions: [PartitionView] = []
   /// Anything an operator should know, for example that the ring is refused here; constant sentences.

@@ -39,10 +39,11 @@ enum OpenAPIComponents {
     "State":{"enum":["enabled","pausing","disabled","resuming"]},
     "Drain":{"type":"object","required":["state","inFlight"],"properties":{"state":{"$ref":"#/components/schemas/State"},"inFlight":{"type":"integer"},"nodes":{"type":"array","items":{"$ref":"#/components/schemas/Node"}}}},
     "Node":{"type":"object","required":["id","state","inFlight","lastSeen"],"properties":{"id":{"type":"string"},"state":{"$ref":"#/components/schemas/State"},"inFlight":{"type":"integer"},"lastSeen":{"type":"string","format":"date-time"}}},
-    "Location":{"type":"object","required":["location","state","since","inFlight","queued","lag","scheduledResume","gaps","nodes","partitions","notes"],"properties":{
+    "Location":{"type":"object","required":["location","state","since","inFlight","queued","lag","scheduledResume","gaps","stuck","nodes","partitions","notes"],"properties":{
     "location":{"type":"string"},"state":{"$ref":"#/components/schemas/State"},"since":{"type":["string","null"],"format":"date-time"},"inFlight":{"type":"integer"},"queued":{"type":"integer"},"lag":{"type":["integer","null"]},
     "scheduledResume":{"type":"string"},"nodes":{"type":"array","items":{"$ref":"#/components/schemas/Node"}},
     "gaps":{"type":"array","items":{"type":"object","required":["topic","partition","from","to"]}},
+    "stuck":{"type":"array","description":"Tasks of this node that run too long","items":{"type":"object","required":["bucket","key","versionId","topic","partition","offset","since"]}},
     "partitions":{"type":"array","items":{"type":"object","required":["topic","partition","committed","end","node"]}},
     "notes":{"type":"array","items":{"type":"string"}}}},
     "Failed":{"type":"object","required":["Bucket","Key","StorageClass","Size","LastModified"],"properties":{"Bucket":{"type":"string"},"Key":{"type":"string"},"VersionId":{"type":"string"},"StorageClass":{"type":"string"},"Size":{"type":"integer"},"LastModified":{"type":"string","format":"date-time"},"ReplicationStatus":{"const":"PENDING"}}},

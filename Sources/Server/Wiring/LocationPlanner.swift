@@ -12,6 +12,9 @@ struct LocationPlanner {
   static let queuedKiBMin = 1_024
   static let queuedMessagesMax = 100_000
 
+  /// Of librdkafka's statistics, which metrics show: about 1 KB of text for each partition every time.
+  static let statisticsInterval = Duration.seconds(15)
+
   let plan: NodePlan
   let bootstrapServers: String
 
@@ -23,8 +26,17 @@ struct LocationPlanner {
         concurrency: settings.concurrency, waitingMax: settings.waitingMax, keyWaitingMax: settings.waitingPerKeyMax),
       pauseMode: plan.usesEmbeddedBroker || settings.pauseMode == .hold ? .hold : .unsubscribe,
       consumer: try consumer(site), work: work, deadLetterTopic: plan.deadLetterTopic)
+    options.stuckAfter = .seconds(settings.stuckTaskS)
     if plan.usesEmbeddedBroker { options.commitInterval = .milliseconds(100) }
     return options
+  }
+
+  static func noop(_ target: Configuration.Target.NoopTarget, site: String) -> WorkerLocation {
+    guard !target.isPlain else { return WorkerLocation(site: Site(site), kind: .noop) }
+    let settings = DrillSettings(taskTime: .milliseconds(target.taskMs), tracePath: target.traceFile)
+    return WorkerLocation(
+      site: Site(site),
+      kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in try DrillReplicator(settings) })
   }
 
   func properties() throws(NodeFailure) -> KafkaProperties {
@@ -41,6 +53,7 @@ struct LocationPlanner {
     var consumer = ConsumerConfiguration(
       properties: try properties(), groupId: settings.group(site: site), topic: plan.topic(of: site))
     consumer.clientId = "downbeat-\(plan.configuration.nodeID)"
+    consumer.statisticsInterval = Self.statisticsInterval
     let share = max(1, plan.servedLocations.count)
     consumer.queuedKiBMax = max(Self.queuedKiBMin, Self.queuedKiBMax / share)
     consumer.queuedMessagesMax = max(1_000, Self.queuedMessagesMax / share)

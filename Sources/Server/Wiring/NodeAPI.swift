@@ -31,7 +31,7 @@ final class NodeHealth: HealthProvider {
       problems.append(ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0))
     }
     for location in node.locations where !location.isReady {
-      problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: location.site))
+      problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: location.site, topic: location.options.consumer.topic))
     }
     return problems
   }

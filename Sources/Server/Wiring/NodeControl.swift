@@ -99,6 +99,11 @@ final class NodeControl: ControlService {
       view.inFlight = location.inFlightCount
       view.queued = location.queuedCount
       view.notes = node.notes
+      view.stuck = location.stuckTasks.map {
+        StuckView(
+          bucket: $0.bucket, key: $0.key, versionId: $0.versionId.map(VersionId.encode), topic: location.options.consumer.topic,
+          partition: $0.partition.value, offset: $0.offset.value, sinceMs: $0.startedAtMs)
+      }
       view.gaps = location.gaps.map {
         GapView(
           topic: location.options.consumer.topic, partition: $0.partition.value, from: $0.start.value, to: $0.end.value)

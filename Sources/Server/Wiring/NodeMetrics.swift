@@ -26,6 +26,7 @@ final class NodeMetrics: PrometheusProvider {
     }
     entries(&page)
     gauges(&page)
+    kafka(&page)
     reactor(&page)
     text += page.bytes
   }
@@ -54,6 +55,47 @@ final class NodeMetrics: PrometheusProvider {
     }
     page.family("downbeat_assigned_partitions", .gauge, "Partitions this node consumes.")
     for location in node.locations { page.sample(UInt64(location.partitions.count), [("location", location.site)]) }
+  }
+
+  /// What our consumers counted, and librdkafka's own figures.
+  private func kafka(_ page: inout MetricsPage) {
+    page.family("s3_backbeat_queue_rebalance_total", .counter, "Revocations, by how they ended.")
+    for location in node.locations {
+      let revokes = location.revokes
+      let rows = [("idle", revokes.idle), ("drained", revokes.drained), ("timeout", revokes.timedOut), ("lost", revokes.lost)]
+      for (status, count) in rows { page.sample(count, queue(location) + [("status", status)]) }
+    }
+    page.family("s3_backbeat_queue_slowTasks_count", .gauge, "Tasks that run longer than stuckTaskS.")
+    for location in node.locations {
+      let stuck = Dictionary(grouping: location.stuckTasks, by: \.partition)
+      for partition in location.partitions {
+        page.sample(UInt64(stuck[partition]?.count ?? 0), queue(location) + [("partition", "\(partition)")])
+      }
+    }
+    page.family("downbeat_fetch_stalled", .gauge, "1: owns partitions with a backlog and is given nothing.")
+    for location in node.locations { page.sample(location.isFetchStalled ? 1 : 0, [("location", location.site)]) }
+    let figures: [(name: String, MetricsPage.Kind, help: String, (KafkaFigures) -> Int64)] = [
+      ("downbeat_kafka_requests_total", .counter, "Requests sent by the location's consumer.", \.requestsSent),
+      ("downbeat_kafka_received_bytes_total", .counter, "Bytes it received.", \.bytesReceived),
+      ("downbeat_kafka_received_messages_total", .counter, "Messages it received.", \.messagesReceived),
+      ("downbeat_kafka_prefetched_messages", .gauge, "Messages fetched and not taken.", \.prefetchedMessages),
+      ("downbeat_kafka_prefetched_bytes", .gauge, "Their bytes.", \.prefetchedBytes),
+      ("downbeat_kafka_lag", .gauge, "Messages behind the end, of the partitions owned.", \.lag),
+      ("downbeat_kafka_rebalances_total", .counter, "Rebalances of the group, as librdkafka counts them.", \.rebalances),
+      ("downbeat_kafka_brokers_up", .gauge, "Brokers connected.", { Int64($0.brokersUp) }),
+      ("downbeat_kafka_round_trip_p99_microseconds", .gauge, "Round trip to the slowest broker.", \.roundTripP99Us),
+    ]
+    for (name, kind, help, value) in figures {
+      page.family(name, kind, help)
+      for location in node.locations {
+        guard let kafka = location.kafkaFigures else { continue }
+        page.sample(UInt64(max(0, value(kafka))), [("location", location.site)])
+      }
+    }
+  }
+
+  private func queue(_ location: LocationController) -> [(String, String)] {
+    [("topic", location.options.consumer.topic), ("group", location.options.consumer.groupId)]
   }
 
   private func reactor(_ page: inout MetricsPage) {

@@ -108,7 +108,7 @@ final class ReplicationNode {
     let files = try FileLocations(plan: plan, log: log)
     for settings in plan.servedLocations {
       switch settings.target {
-      case .noop?: try add(settings.site, WorkerLocation(site: Site(settings.site), kind: .noop), planner)
+      case .noop(let target)?: try add(settings.site, LocationPlanner.noop(target, site: settings.site), planner)
       case .file(let target)?:
         let (work, probe) = try files.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
         try add(settings.site, work, planner)

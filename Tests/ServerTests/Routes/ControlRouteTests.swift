@@ -278,13 +278,16 @@ struct ControlRouteTests {
     var view = LocationView(location: "S1", state: .pausing)
     #expect(
       try api.ask("GET /_/lifecycle/locations").text
-        == #"{"locations":[{"location":"C","state":"enabled","since":null,"inFlight":0,"queued":0,"lag":null,"scheduledResume":"none","gaps":[],"nodes":[],"partitions":[],"notes":[]}]}"#)
+        == #"{"locations":[{"location":"C","state":"enabled","since":null,"inFlight":0,"queued":0,"lag":null,"scheduledResume":"none","gaps":[],"stuck":[],"nodes":[],"partitions":[],"notes":[]}]}"#)
     view.sinceMs = 1_530_164_420_600
     view.inFlight = 3
     view.queued = 4
     view.lag = 12
     view.scheduledResumeMs = 1_530_164_420_600
     view.gaps = [GapView(topic: "t", partition: 1, from: 5, to: 9)]
+    view.stuck = [
+      StuckView(bucket: "b", key: "k", versionId: nil, topic: "t", partition: 1, offset: 7, sinceMs: 1_530_164_420_600)
+    ]
     view.nodes = [NodeView(id: "n", state: .pausing, inFlight: 3, lastSeenMs: 0)]
     view.partitions = [
       PartitionView(topic: "t", partition: 0, committed: 5, end: 9, node: "n"), PartitionView(topic: "t", partition: 1, committed: nil, end: nil, node: nil),
@@ -294,7 +297,7 @@ struct ControlRouteTests {
     #expect(
       try api.ask("GET /_/crr/locations/S1").text
         == #"{"location":"S1","state":"pausing","since":"2018-06-28T05:40:20.600Z","inFlight":3,"queued":4,"lag":12,"scheduledResume":"2018-06-28T05:40:20.600Z","#
-        + #""gaps":[{"topic":"t","partition":1,"from":5,"to":9}],"nodes":[{"id":"n","state":"pausing","inFlight":3,"lastSeen":"1970-01-01T00:00:00.000Z"}],"#
+        + #""gaps":[{"topic":"t","partition":1,"from":5,"to":9}],"stuck":[{"bucket":"b","key":"k","versionId":null,"topic":"t","partition":1,"offset":7,"since":"2018-06-28T05:40:20.600Z"}],"nodes":[{"id":"n","state":"pausing","inFlight":3,"lastSeen":"1970-01-01T00:00:00.000Z"}],"#
         + #""partitions":[{"topic":"t","partition":0,"committed":5,"end":9,"node":"n"},{"topic":"t","partition":1,"committed":null,"end":null,"node":null}],"#
         + #""notes":["io_uring is refused here"]}"#)
   }
