@@ -38,6 +38,7 @@ let package = Package(
     .systemLibrary(name: "CRdkafka", path: "Sources/Pipeline/Kafka/C/CRdkafka", providers: [.apt(["librdkafka-dev"])]),
     .systemLibrary(name: "CHiredis", path: "Sources/Pipeline/Control/C/CHiredis", providers: [.apt(["libhiredis-dev"])]),
     .systemLibrary(name: "CZookeeper", path: "Sources/Pipeline/State/C/CZookeeper", providers: [.apt(["libzookeeper-mt-dev"])]),
+    .systemLibrary(name: "CCurl", path: "Sources/Pipeline/Transport/C/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "COpenSSL", path: "Sources/Pipeline/Storage/C/COpenSSL", providers: [.apt(["libssl-dev"])]),
 
     .target(name: "Reactor", dependencies: ["CLinux", "CUring"], exclude: ["C"], swiftSettings: strictSwift),
@@ -46,11 +47,11 @@ let package = Package(
     .target(
       name: "Pipeline",
       dependencies: [
-        "PipelineCore", "Reactor", "CLinux", "CRdkafka", "CHiredis", "CZookeeper", "COpenSSL",
+        "PipelineCore", "Reactor", "CLinux", "CRdkafka", "CHiredis", "CZookeeper", "COpenSSL", "CCurl",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "DequeModule", package: "swift-collections"),
       ],
-      exclude: ["Core", "Kafka/C", "Control/C", "State/C", "Storage/C"],
+      exclude: ["Core", "Kafka/C", "Control/C", "State/C", "Storage/C", "Transport/C"],
       swiftSettings: strictSwift),
     .executableTarget(
       name: "Server",

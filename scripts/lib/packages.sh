@@ -62,3 +62,16 @@ install_packages() {
   "${runner[@]}" apt-get update -q -o DPkg::Lock::Timeout=300
   "${runner[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 }
+
+# The S3 server of the tests: moto, from PyPI, in an environment of its own below .build.
+MOTO_VERSION=5.1.22
+make_moto() {
+  local home=.build/moto
+  [ "$(cat "$home/version" 2>/dev/null)" != "$MOTO_VERSION" ] || return 0
+  [ "${DOWNBEAT_NO_INSTALL:-0}" != 1 ] || fail "missing: moto $MOTO_VERSION in $home  (DOWNBEAT_NO_INSTALL=1 forbids installing it)"
+  say "installing moto $MOTO_VERSION (an S3 server for the tests) from PyPI into $home"
+  rm -rf "$home"
+  python3 -m venv "$home"
+  "$home/bin/pip" install -q --disable-pip-version-check "moto[s3,server]==$MOTO_VERSION"
+  printf '%s' "$MOTO_VERSION" >"$home/version"
+}

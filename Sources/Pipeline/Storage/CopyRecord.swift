@@ -84,10 +84,7 @@ struct CopyRecord: Hashable, Sendable {
 
   /// The copy is of a later version than the request. Where the source has no versions, what it has now is the latest.
   func isNewer(than request: ObjectRequest) -> Bool {
-    guard let ours = versionId, let asked = request.versionId, ours != asked else { return false }
-    // Version ids count down, so the smaller one is the later; ids of another form are ordered by time.
-    if VersionOrder.isComparable(ours, asked) { return ours < asked }
-    return !lastModified.isEmpty && !request.lastModified.isEmpty && lastModified > request.lastModified
+    VersionOrder.isLater(versionId, lastModified, than: request.versionId, request.lastModified)
   }
 
   var receipt: CopyReceipt { CopyReceipt(bytes: targetSize, md5: md5) }
@@ -95,6 +92,14 @@ struct CopyRecord: Hashable, Sendable {
 
 /// Raw version ids begin with a 14-digit time and a 6-digit sequence, both counted down.
 enum VersionOrder {
+  /// - Parameter modified: ISO 8601; empty if unknown.
+  static func isLater(_ ours: String?, _ modified: String, than asked: String?, _ askedModified: String) -> Bool {
+    guard let ours, let asked, ours != asked else { return false }
+    // Version ids count down, so the smaller one is the later; ids of another form are ordered by time.
+    if isComparable(ours, asked) { return ours < asked }
+    return !modified.isEmpty && !askedModified.isEmpty && modified > askedModified
+  }
+
   static func isComparable(_ first: String, _ second: String) -> Bool {
     first.utf8.count == second.utf8.count && [first, second].allSatisfy { id in
       id.utf8.count >= 20 && id.utf8.prefix(20).allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }

@@ -25,6 +25,24 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
   public var hex: String { hexText(high) + hexText(low) }
   public var description: String { hex }
 
+  /// 16 bytes.
+  var bytes: [UInt8] {
+    [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) } }
+  }
+
+  /// As the header Content-MD5 has it.
+  var base64: String {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    let bytes = self.bytes + [0, 0]
+    var text: [UInt8] = []
+    for at in stride(from: 0, to: 18, by: 3) {
+      let word = Int(bytes[at]) << 16 | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2])
+      for shift in [18, 12, 6, 0] { text.append(alphabet[word >> shift & 63]) }
+    }
+    // 16 bytes are 22 characters and two of padding.
+    return String(decoding: text.prefix(22), as: UTF8.self) + "=="
+  }
+
   private func hexText(_ word: UInt64) -> String {
     let digits = String(word, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits

@@ -2,9 +2,6 @@
 public import PipelineCore
 
 extension ObjectRequest {
-  /// Metadata of an object that S3 keeps as headers, as the entry names them.
-  private static let systemNames = ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"]
-
   /// - Parameter force: overwrite what is not ours or was changed (the operator asked for it).
   public init(_ entry: ReplicationEntry, site: String, force: Bool = false) {
     self.init(site: site, bucket: entry.bucket, key: entry.key, versionId: entry.versionId)
@@ -15,7 +12,10 @@ extension ObjectRequest {
     lastModified = entry.lastModified
     self.force = force
     guard !isDeleteMarker else { return }
-    attributes.system = Self.systemNames.compactMap { name in
+    if !entry.hasData, !entry.content.isEmpty {
+      extent = entry.content.isDisjoint(with: [.putTagging, .deleteTagging]) ? .metadata : .tags
+    }
+    attributes.system = ObjectAttributes.systemNames.compactMap { name in
       entry.metadataText(name).map { ObjectAttributes.Pair(name, $0) }
     }
     attributes.user = entry.userMetadata.map { ObjectAttributes.Pair($0.name, $0.value) }

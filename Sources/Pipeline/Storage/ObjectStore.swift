@@ -19,8 +19,18 @@ public struct ObjectRequest: Sendable {
   public var lastModified = ""
   /// What else belongs to the object: content type, user metadata, tags; names as in the entry.
   public var attributes = ObjectAttributes()
+  /// How much of it is to be copied.
+  public var extent = Extent.whole
   /// Overwrite what at the target is not ours or was changed.
   public var force = false
+
+  public enum Extent: Hashable, Sendable {
+    case whole
+    /// The data are known to be there: metadata and tags may have changed.
+    case metadata
+    /// Only the tags may have changed.
+    case tags
+  }
 
   public init(site: String, bucket: String, key: String, versionId: String? = nil) {
     self.site = site
@@ -72,14 +82,26 @@ public struct ObjectInfo: Hashable, Sendable {
 /// The bytes of one object, in order.
 public protocol ObjectBody: AnyObject {
   var info: ObjectInfo { get }
+  /// What the source says the MD5 of all bytes is; nil where it does not say.
+  var md5: MD5Digest? { get }
+  /// Metadata as the source has them, for requests that name none; nil where the source keeps none.
+  var attributes: ObjectAttributes? { get }
   /// False when `next` may have to wait for a buffer. Whoever calls it then must hold no buffer itself: transfers share the
   /// pool, and two that each hold what the other waits for would wait for ever.
   var hasBuffer: Bool { get }
   /// The next block; nil once all `info.size` bytes were given *and* the source was still what `info` says.
   /// - Errors: `sourceChanged` when it was not.
   func next() async throws(StoreError) -> Block?
+  /// Some of the bytes, read beside the others; nil where the source can only be read from the beginning.
+  func part(_ range: Range<Int64>) async throws(StoreError) -> (any ObjectBody)?
   /// Lets go of it, at any point.
   func close()
+}
+
+extension ObjectBody {
+  public var md5: MD5Digest? { nil }
+  public var attributes: ObjectAttributes? { nil }
+  public func part(_ range: Range<Int64>) async throws(StoreError) -> (any ObjectBody)? { nil }
 }
 
 public protocol ObjectSource: AnyObject {
@@ -92,13 +114,14 @@ public protocol ObjectSource: AnyObject {
 /// What stands at the target after a `put`.
 public struct CopyReceipt: Hashable, Sendable {
   public var bytes: Int64
-  public var md5: MD5Digest
+  /// Nil where it was copied in parts that were checked one by one.
+  public var md5: MD5Digest?
   /// Version id the target gave; nil where it has none.
   public var targetVersionId: String?
   /// What the source said of the bytes when they were read; nil before the replicator has filled it in.
   public var source: ObjectInfo?
 
-  public init(bytes: Int64, md5: MD5Digest, targetVersionId: String? = nil) {
+  public init(bytes: Int64, md5: MD5Digest?, targetVersionId: String? = nil) {
     self.bytes = bytes
     self.md5 = md5
     self.targetVersionId = targetVersionId
@@ -138,6 +161,13 @@ public enum RemoveOutcome: Hashable, Sendable {
 public protocol ObjectDestination: AnyObject {
   /// Takes the body to its end and makes the copy durable before it answers. On any error the old copy, or none, is there.
   func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome
+  /// Brings metadata or tags of a copy up to date without its bytes (`request.extent`).
+  /// - Returns: nil if the copy is not of this version, or the store cannot: then the whole is copied.
+  func update(_ request: ObjectRequest) async throws(StoreError) -> PutOutcome?
   /// Removes the copy of a delete marker's object.
   func remove(_ request: ObjectRequest) async throws(StoreError) -> RemoveOutcome
+}
+
+extension ObjectDestination {
+  public func update(_ request: ObjectRequest) async throws(StoreError) -> PutOutcome? { nil }
 }

@@ -46,6 +46,7 @@ public final class Replicator {
   }
 
   private func copy(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+    if request.extent != .whole, let outcome = try await destination.update(request) { return ReplicationOutcome(outcome) }
     var attempt = 1
     while true {
       do throws(StoreError) {
@@ -61,12 +62,7 @@ public final class Replicator {
   private func copyOnce(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
     let body = try await source.open(request)
     defer { body.close() }
-    switch try await destination.put(request, body) {
-    case .written(let receipt): return .copied(receipt.of(body.info))
-    case .adopted(let receipt): return .adopted(receipt.of(body.info))
-    case .alreadyThere(let receipt): return .skippedAlreadyThere(receipt.of(body.info))
-    case .newerThere: return .skippedNewerThere
-    }
+    return ReplicationOutcome(try await destination.put(request, body), of: body.info)
   }
 
   private func remove(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
@@ -79,10 +75,19 @@ public final class Replicator {
   }
 }
 
-extension CopyReceipt {
-  fileprivate func of(_ source: ObjectInfo) -> CopyReceipt {
-    var receipt = self
-    receipt.source = source
-    return receipt
+extension ReplicationOutcome {
+  /// - Parameter source: what the source said of the bytes that were read; nil if none were.
+  fileprivate init(_ outcome: PutOutcome, of source: ObjectInfo? = nil) {
+    func filled(_ receipt: CopyReceipt) -> CopyReceipt {
+      var receipt = receipt
+      receipt.source = source
+      return receipt
+    }
+    switch outcome {
+    case .written(let receipt): self = .copied(filled(receipt))
+    case .adopted(let receipt): self = .adopted(filled(receipt))
+    case .alreadyThere(let receipt): self = .skippedAlreadyThere(filled(receipt))
+    case .newerThere: self = .skippedNewerThere
+    }
   }
 }

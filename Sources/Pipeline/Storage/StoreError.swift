@@ -25,6 +25,16 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case tooManyOpenFiles = "TooManyOpenFiles"
     case outOfMemory = "OutOfMemory"
     case busy = "Busy"
+    /// No answer, or one of "not now": the service, not the object.
+    case sourceUnavailable = "SourceUnavailable"
+    case targetUnavailable = "TargetUnavailable"
+    /// Asked to slow down.
+    case throttled = "Throttled"
+    case timedOut = "TimedOut"
+    /// An answer that says the request is wrong.
+    case sourceRefused = "SourceRefused"
+    case targetRefused = "TargetRefused"
+    case redirected = "Redirected"
   }
 
   public let reason: Reason
@@ -32,6 +42,12 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   public let isRetryable: Bool
   /// One line for a person: the thing, what is wrong with it, the way out where there is one.
   public let message: String
+  /// Whose failure it was; nil where that is not known or does not matter.
+  public var side: StoreSide?
+  /// The store as a whole seems unable to serve: other objects would fare no better.
+  public var isOutage = false
+  /// The store asked for this rest before the next attempt.
+  public var retryAfter: Duration?
 
   public init(_ reason: Reason, isRetryable: Bool, _ message: String) {
     self.reason = reason

@@ -15,7 +15,8 @@ import Testing
     ("Sources/Pipeline/Kafka", ["PipelineCore", "Reactor", "CLinux", "CRdkafka"]),
     ("Sources/Pipeline/Control", ["PipelineCore", "Reactor", "CLinux", "CHiredis"]),
     ("Sources/Pipeline/State", ["PipelineCore", "Reactor", "CLinux", "CZookeeper"]),
-    ("Sources/Pipeline/Storage", ["PipelineCore", "Reactor", "CLinux", "COpenSSL", "CCurl"]),
+    ("Sources/Pipeline/Storage", ["PipelineCore", "Reactor", "CLinux", "COpenSSL"]),
+    ("Sources/Pipeline/Transport", ["PipelineCore", "Reactor", "CLinux", "CCurl"]),
     ("Sources/Server", ["Reactor", "HTTP", "PipelineCore", "Pipeline", "CLinux"]),
   ]
   private static let ours: Set<String> = [

@@ -1,0 +1,132 @@
+// A bucket that objects are copied to.
+//
+// What is there decides first (S3CopyRecord, kept as metadata of the copy). An object appears under its key only when its
+// bytes were proved: one of a single block is sent with its MD5, a longer one whose MD5 is known keeps back its last bytes until
+// what was read has that MD5, and everything else is uploaded in parts, each checked, before they are made an object. The
+// answer's ETag is compared besides; a copy it does not confirm is never reported as done.
+//
+// Steps are in extensions: +Single, +Parts, +Update.
+internal import PipelineCore
+internal import Reactor
+
+/// Where in a bucket copies go, and how they are made.
+public struct S3Placement: Hashable, Sendable {
+  /// Parts of one object in flight; the first reads of many objects come before further parts of one.
+  public static let partsConcurrencyDefault = 10
+  public static let multipartBytesMinDefault: Int64 = 20_000_000
+  /// What S3 takes in one PUT.
+  public static let singleBytesMax: Int64 = 5 << 30
+
+  public var bucket: String
+  /// True: a copy has the object's own key; false: the source's bucket stands before it.
+  public var bucketMatch: Bool
+  public var storageClass: String?
+  /// Objects of so many bytes and more are uploaded in parts.
+  public var multipartBytesMin = multipartBytesMinDefault
+  public var partsConcurrency = partsConcurrencyDefault
+
+  public init(bucket: String, bucketMatch: Bool = false, storageClass: String? = nil) {
+    self.bucket = bucket
+    self.bucketMatch = bucketMatch
+    self.storageClass = storageClass
+  }
+}
+
+public final class S3Destination: ObjectDestination {
+  /// Bytes of a key.
+  static let keyBytesMax = 1_024
+
+  public let client: S3Client
+  let placement: S3Placement
+  /// Keys whose last copy could not be confirmed: what is there is not trusted, whatever it says of itself.
+  var suspects: Set<String> = []
+  private var sparesMD5: [MD5] = []
+
+  public init(client: S3Client, placement: S3Placement) {
+    self.client = client
+    self.placement = placement
+  }
+
+  // MARK: ObjectDestination
+
+  public func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome {
+    let key = try key(of: request)
+    let there = suspects.contains(key) ? nil : try await client.head(placement.bucket, key)
+    if let there, let outcome = judge(request, body.info, there) { return outcome }
+    let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
+    let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5)
+    let size = body.info.size
+    if size <= Int64(BlockPool.blockBytes) {
+      return .written(try await putBlock(copy, body))
+    } else if let md5 = copy.md5, size < max(placement.multipartBytesMin, 1), size <= S3Placement.singleBytesMax {
+      return .written(try await putStream(copy, md5, body))
+    } else {
+      return .written(try await putParts(copy, body))
+    }
+  }
+
+  public func remove(_ request: ObjectRequest) async throws(StoreError) -> RemoveOutcome {
+    let key = try key(of: request)
+    guard let there = try await client.head(placement.bucket, key) else { return .notThere }
+    guard let record = S3CopyRecord(there.head, size: there.size) else { return .notOurs }
+    if record.isNewer(than: request) { return .newerThere }
+    try await client.remove(placement.bucket, key)
+    return .removed
+  }
+
+  // MARK: Rules
+
+  /// Nil: to be written. Something that is no copy of ours is overwritten, as by Backbeat: buckets with versions keep it.
+  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ there: S3ObjectHead) -> PutOutcome? {
+    guard let record = S3CopyRecord(there.head, size: there.size) else { return nil }
+    if record.isNewer(than: request) { return .newerThere }
+    guard record.isOf(request, info), there.size == info.size else { return nil }
+    let has = there.md5
+    if let has, let wanted = request.md5 ?? record.md5, has != wanted { return nil }
+    return .alreadyThere(CopyReceipt(bytes: there.size, md5: has ?? record.md5, targetVersionId: there.versionId))
+  }
+
+  func key(of request: ObjectRequest) throws(StoreError) -> String {
+    let key = placement.bucketMatch ? request.key : "\(request.bucket)/\(request.key)"
+    guard !request.key.isEmpty, key.utf8.count <= Self.keyBytesMax else {
+      throw StoreError(
+        .keyNotMappable, isRetryable: false,
+        "\(PrintableName.of("\(request.bucket)/\(request.key)")): \(key.utf8.count) bytes, a key has 1 to \(Self.keyBytesMax)")
+    }
+    return key
+  }
+
+  // MARK: Helpers of the steps
+
+  /// Headers of a request that begins a copy.
+  func headers(_ copy: S3Copy, _ info: ObjectInfo) -> [HTTPHeader] {
+    var headers = copy.attributes.s3Headers
+    headers += S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes).headers
+    if let storageClass = placement.storageClass { headers.append(HTTPHeader("x-amz-storage-class", storageClass)) }
+    return headers
+  }
+
+  func takeMD5() -> MD5 { sparesMD5.popLast() ?? MD5() }
+
+  func giveBack(_ md5: MD5) {
+    md5.start()
+    if sparesMD5.count < 64 { sparesMD5.append(md5) }
+  }
+
+  func mismatch(_ copy: S3Copy, _ what: String) -> StoreError {
+    StoreError(.checksumMismatch, isRetryable: true, "\(PrintableName.of("\(placement.bucket)/\(copy.key)")): \(what)")
+  }
+
+  func differs(_ copy: S3Copy, read digest: MD5Digest, _ expected: MD5Digest) -> StoreError {
+    mismatch(copy, "the source's bytes have MD5 \(digest), it says \(expected)")
+  }
+}
+
+/// One copy being made.
+struct S3Copy {
+  let request: ObjectRequest
+  let key: String
+  let attributes: ObjectAttributes
+  /// What the bytes must have; nil where nobody knows.
+  var md5: MD5Digest?
+}

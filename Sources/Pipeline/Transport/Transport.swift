@@ -1,0 +1,160 @@
+// HTTP as storage sees it: a request head and body blocks in, a response head and body blocks out. Storage knows nothing of
+// the library underneath, so a leaner one can take its place.
+//
+// Back-pressure: `send` waits until there is room, `receive` until there is something; what is neither sent nor received
+// stays with the peer. Nothing is followed, retried or decoded here: a redirect is an answer like any other.
+//
+// - Thread: a transport and its exchanges belong to one reactor; the async functions run on its executor. One task at a
+//   time uses an exchange.
+
+public struct HTTPHeader: Hashable, Sendable {
+  public var name: String
+  public var value: String
+
+  public init(_ name: String, _ value: String) {
+    self.name = name
+    self.value = value
+  }
+}
+
+public struct OutgoingRequest: Sendable {
+  public enum Body: Sendable {
+    case none
+    /// Sent by the transport itself.
+    case bytes([UInt8])
+    /// So many bytes are given with `send`.
+    case streamed(length: Int64)
+  }
+
+  public var method: String
+  /// Complete and percent-encoded; the path is sent exactly as it stands here.
+  public var url: String
+  public var headers: [HTTPHeader]
+  public var body = Body.none
+  /// PEM file of the authorities to trust instead of the system's.
+  public var caFile: String?
+
+  public init(method: String, url: String, headers: [HTTPHeader] = [], body: Body = .none, caFile: String? = nil) {
+    self.method = method
+    self.url = url
+    self.headers = headers
+    self.body = body
+    self.caFile = caFile
+  }
+}
+
+/// The head of an answer.
+public struct ResponseHead: Sendable {
+  public let status: Int
+  /// The header lines as they came, without the status line.
+  private let lines: [UInt8]
+
+  public init(status: Int, lines: [UInt8]) {
+    self.status = status
+    self.lines = lines
+  }
+
+  /// The first header of that name.
+  /// - Parameter name: in lower case.
+  public subscript(name: StaticString) -> String? { value(of: Array(name.description.utf8)) }
+
+  private func value(of name: [UInt8]) -> String? {
+    var at = 0
+    while at < lines.count {
+      let end = lines[at...].firstIndex(of: UInt8(ascii: "\n")) ?? lines.count
+      if end - at > name.count, lines[at + name.count] == UInt8(ascii: ":"), matches(name, at) {
+        return Self.text(lines[(at + name.count + 1)..<end])
+      }
+      at = end + 1
+    }
+    return nil
+  }
+
+  private func matches(_ name: [UInt8], _ at: Int) -> Bool {
+    for index in name.indices where Self.lower(lines[at + index]) != name[index] { return false }
+    return true
+  }
+
+  /// All headers whose name begins so, names in lower case.
+  public func headers(prefix: String) -> [HTTPHeader] {
+    var found: [HTTPHeader] = []
+    for line in lines.split(separator: UInt8(ascii: "\n")) {
+      guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+      let name = String(decoding: line[..<colon].map(Self.lower), as: UTF8.self)
+      if name.hasPrefix(prefix) { found.append(HTTPHeader(name, Self.text(line[(colon + 1)...]))) }
+    }
+    return found
+  }
+
+  private static func lower(_ byte: UInt8) -> UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte }
+
+  private static func text(_ bytes: ArraySlice<UInt8>) -> String {
+    var value = bytes
+    while let last = value.last, last == 0x20 || last == 0x09 || last == 0x0D { value.removeLast() }
+    while let first = value.first, first == 0x20 || first == 0x09 { value.removeFirst() }
+    return String(decoding: value, as: UTF8.self)
+  }
+}
+
+public protocol Transport: AnyObject {
+  /// Starts a request. - Blocking: no.
+  func begin(_ request: OutgoingRequest) -> any HTTPExchange
+}
+
+/// One request and its answer.
+public protocol HTTPExchange: AnyObject {
+  /// Gives the next bytes of a streamed body; waits while `blocksAheadMax` pieces are not yet taken.
+  /// - Parameter range: of the block's filled bytes; not empty.
+  /// - Returns: false if nothing more will be taken, because the peer has answered already.
+  func send(_ block: Block, _ range: Range<Int>) async throws(TransportError) -> Bool
+  /// Waits until every block given was taken, so that the caller's transfer holds none.
+  func flush() async throws(TransportError)
+  /// The head of the answer.
+  func response() async throws(TransportError) -> ResponseHead
+  /// False when `receive` may have to wait for a buffer: see `ObjectBody.hasBuffer`.
+  var hasBuffer: Bool { get }
+  /// The next block of the answer's body; nil at its end. A body that ends before its length is an error.
+  func receive() async throws(TransportError) -> Block?
+  /// Ends it at any point; without effect when it has ended.
+  func cancel()
+}
+
+/// Why there was no (whole) answer.
+public struct TransportError: Error, Hashable, Sendable, CustomStringConvertible {
+  public enum Kind: Hashable, Sendable {
+    /// No connection: refused, no route, no such host.
+    case unreachable
+    /// The connection ended before the answer was complete, or what came is no HTTP.
+    case broken
+    /// The peer stood still for too long.
+    case stalled
+    /// The peer is not who it should be.
+    case untrusted
+    case cancelled
+    /// The request cannot be made like this.
+    case impossible
+  }
+
+  public let kind: Kind
+  public let message: String
+
+  public init(_ kind: Kind, _ message: String) {
+    self.kind = kind
+    self.message = message
+  }
+
+  public var description: String { message }
+}
+
+/// How patient a transport is, and how much it keeps.
+public struct TransportLimits: Hashable, Sendable {
+  /// For the connection including TLS.
+  public var connect: Duration = .seconds(10)
+  /// Seconds in a row in which the peer, at its turn, moved less than `bytesPerSecondMin`.
+  public var stalledSecondsMax = 60
+  public var bytesPerSecondMin = 256
+  /// Idle connections kept for the next request.
+  public var idleConnectionsMax = 128
+
+  public init() {}
+}

@@ -1,0 +1,158 @@
+// Signature Version 4 against the examples AWS publishes, and against AWS's own Python library for keys they have none for.
+import Testing
+import TestSupport
+
+@testable import Pipeline
+
+@Suite struct SignatureTests {
+  private static let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+  private static let time = "20130524T000000Z"
+
+  struct Example: CustomTestStringConvertible, Sendable {
+    var name: String
+    var method = "GET"
+    var path = "/"
+    var query = ""
+    var headers: [HTTPHeader] = []
+    var payload = CanonicalRequest.emptyPayload
+    var signature: String
+    var testDescription: String { name }
+  }
+
+  /// "Signature Calculations for the Authorization Header", Amazon S3 API reference.
+  private static let examples = [
+    Example(
+      name: "GET object", path: "/test.txt", headers: [HTTPHeader("range", "bytes=0-9")],
+      signature: "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
+    Example(
+      name: "PUT object", method: "PUT", path: "/test%24file.text",
+      headers: [HTTPHeader("date", "Fri, 24 May 2013 00:00:00 GMT"), HTTPHeader("x-amz-storage-class", "REDUCED_REDUNDANCY")],
+      payload: "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
+      signature: "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"),
+    Example(
+      name: "GET bucket lifecycle", query: "lifecycle=", signature: "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+    Example(
+      name: "list objects", query: "max-keys=2&prefix=J", signature: "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+  ]
+
+  @Test(arguments: examples) func publishedExamplesComeOut(_ example: Example) {
+    let headers =
+      example.headers + [
+        HTTPHeader("host", "examplebucket.s3.amazonaws.com"), HTTPHeader("x-amz-content-sha256", example.payload),
+        HTTPHeader("x-amz-date", Self.time),
+      ]
+    let request = CanonicalRequest(
+      method: example.method, path: example.path, query: example.query, headers: headers.sorted { $0.name < $1.name },
+      payload: example.payload)
+    let signer = SignatureV4(
+      credentials: S3Credentials(accessKey: "AKIAIOSFODNN7EXAMPLE", secretKey: Self.secret), region: "us-east-1")
+    let authorization = signer.authorization(request, time: Self.time)
+    #expect(authorization.hasSuffix("Signature=\(example.signature)"))
+    #expect(authorization.hasPrefix("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "))
+  }
+
+  /// "Examples of how to derive a signing key", AWS general reference.
+  @Test func thePublishedSigningKeyComesOut() {
+    let key = SignatureV4.signingKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", day: "20120215", region: "us-east-1", service: "iam")
+    #expect(SignatureV4.hex(key) == "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d")
+  }
+
+  /// The simplest case of AWS's published test suite.
+  @Test func theTestSuitesVanillaGetComesOut() {
+    let signer = SignatureV4(
+      credentials: S3Credentials(accessKey: "AKIDEXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), region: "us-east-1",
+      service: "service")
+    let request = CanonicalRequest(
+      method: "GET", path: "/", headers: [HTTPHeader("host", "example.amazonaws.com"), HTTPHeader("x-amz-date", "20150830T123600Z")],
+      payload: CanonicalRequest.emptyPayload)
+    #expect(
+      signer.authorization(request, time: "20150830T123600Z").hasSuffix(
+        "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"))
+  }
+
+  @Test func aNewDayHasANewKey() {
+    let signer = SignatureV4(credentials: S3Credentials(accessKey: "A", secretKey: "B"), region: "r")
+    let request = CanonicalRequest(method: "GET", path: "/", headers: [HTTPHeader("host", "h")], payload: CanonicalRequest.emptyPayload)
+    let first = signer.authorization(request, time: "20130524T235959Z")
+    let second = signer.authorization(request, time: "20130525T000000Z")
+    #expect(first != second)
+    #expect(signer.authorization(request, time: "20130524T235959Z") == first)
+  }
+
+  @Test func credentialsNeverPrint() {
+    let credentials = S3Credentials(accessKey: "AKIA", secretKey: "hush", sessionToken: "hush too")
+    var dumped = ""
+    dump(S3Settings(endpoints: ["http://h"], region: "r", credentials: credentials), to: &dumped)
+    for text in ["\(credentials)", String(reflecting: credentials), dumped] { #expect(!text.contains("hush")) }
+  }
+
+  // MARK: Whole requests
+
+  private static let settings = S3Settings(
+    endpoints: ["http://127.0.0.1:9000"], region: "eu-west-3",
+    credentials: S3Credentials(accessKey: "AKIDEXAMPLE", secretKey: secret, sessionToken: "token/+=="))
+
+  private func outgoing(_ request: S3Request, _ settings: S3Settings = settings) -> OutgoingRequest {
+    let signer = SignatureV4(credentials: settings.credentials, region: settings.region)
+    return request.outgoing(settings, endpoint: settings.endpoints[0], signature: signer, iso: "2013-05-24T00:00:00.000Z")
+  }
+
+  @Test func bucketsStandInThePathOrInTheHost() {
+    #expect(outgoing(S3Request("GET", "bkt", "a b/ü+%")).url == "http://127.0.0.1:9000/bkt/a%20b/%C3%BC%2B%25")
+    var settings = Self.settings
+    settings.pathStyle = false
+    settings.endpoints = ["https://s3.eu-west-3.amazonaws.com"]
+    #expect(outgoing(S3Request("GET", "bkt", "../x//y"), settings).url == "https://bkt.s3.eu-west-3.amazonaws.com/../x//y")
+    #expect(outgoing(S3Request("GET", "bkt", query: [("versions", ""), ("prefix", "a&b")]), settings).url.hasSuffix("/?prefix=a%26b&versions="))
+  }
+
+  @Test func headersCannotBeSplit() {
+    let request = S3Request("PUT", "b", "k", headers: [HTTPHeader("x-amz-meta-note", "one\r\nx-evil: two")], body: .bytes([]))
+    #expect(outgoing(request).headers.contains(HTTPHeader("x-amz-meta-note", "one  x-evil: two")))
+  }
+
+  /// AWS's own implementation, from the environment of the S3 server the other tests use.
+  @Test func oddKeysAreSignedAsBotocoreSignsThem() throws {
+    let directory = TemporaryDirectory()
+    let keys = OddKeys.all
+    try writeFile("\(directory.path)/keys", keys.map { $0.utf8.map { String($0, radix: 16) }.joined(separator: " ") }.joined(separator: "\n"))
+    try writeFile("\(directory.path)/sign.py", Self.script)
+    let python = try ChildProcess(
+      try MotoServer.tool("python"), ["\(directory.path)/sign.py", "\(directory.path)/keys", Self.secret], outputPath: "\(directory.path)/out")
+    #expect(python.wait(within: .seconds(120)) == .exited(0), "\(python.output)")
+    let expected = python.output.split(separator: "\n").map(String.init)
+    try #require(expected.count == keys.count, "\(python.output)")
+    for (key, signature) in zip(keys, expected) {
+      let request = S3Request(
+        "PUT", "bkt", key, query: [("versionId", "a+b/c=="), ("tagging", "")], headers: [HTTPHeader("x-amz-meta-two", "a  b")],
+        body: .streamed(length: 1))
+      let own = outgoing(request).headers.first { $0.name == "authorization" }?.value ?? ""
+      #expect(own.hasSuffix("Signature=\(signature)"), "\(key.debugDescription)")
+    }
+  }
+
+  private static let script = """
+    import datetime, sys
+    import botocore.auth, botocore.awsrequest, botocore.credentials
+    from urllib.parse import quote
+    credentials = botocore.credentials.Credentials("AKIDEXAMPLE", sys.argv[2], "token/+==")
+    fixed, zone = datetime.datetime(2013, 5, 24), datetime.timezone
+    class Module:
+        class datetime:
+            utcnow = staticmethod(lambda: fixed)
+            now = staticmethod(lambda zone=None: fixed)
+        timezone = zone
+    if hasattr(botocore.auth, "get_current_datetime"): botocore.auth.get_current_datetime = lambda *a, **k: fixed
+    else: botocore.auth.datetime = Module
+    for line in open(sys.argv[1]):
+        key = bytes(int(x, 16) for x in line.split())
+        url = "http://127.0.0.1:9000/bkt/" + quote(key, safe="/~") + "?tagging=&versionId=" + quote("a+b/c==", safe="")
+        request = botocore.awsrequest.AWSRequest(method="PUT", url=url, headers={"x-amz-meta-two": "a  b"}, data=b"x")
+        request.context["payload_signing_enabled"] = False
+        request.headers["X-Amz-Content-SHA256"] = "UNSIGNED-PAYLOAD"
+        signer = botocore.auth.S3SigV4Auth(credentials, "s3", "eu-west-3")
+        signer.payload = lambda r: "UNSIGNED-PAYLOAD"
+        signer.add_auth(request)
+        print(request.headers["Authorization"].split("Signature=")[1])
+    """
+}
