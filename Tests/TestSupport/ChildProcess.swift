@@ -11,6 +11,7 @@ public final class ChildProcess {
 
   public struct StartError: Error, CustomStringConvertible {
     public let description: String
+    public init(description: String) { self.description = description }
   }
 
   public let pid: Int32

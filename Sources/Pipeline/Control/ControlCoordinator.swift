@@ -88,6 +88,14 @@ public final class ControlCoordinator {
 
   /// Whether the store is connected and has told the state of every location: what `ready` means for the control plane.
   public var isReady: Bool { store.connection.isConnected && locations.values.allSatisfy { $0.knowledge.isConfirmed } }
+  /// Locations whose stored state is not known to be current, by name: not read yet, or what is stored is no state.
+  public var unreadLocations: [LocationKey] {
+    locations.values.filter { !$0.knowledge.isConfirmed }.map(\.key).sorted { $0.description < $1.description }
+  }
+  /// Whether this node's reports cannot be written because another live session has them.
+  public var isNodeIdTaken: Bool { store.isNodeIdTaken }
+  /// How long the store takes to notice that a node has died.
+  public var sessionTimeout: Duration { store.sessionTimeout }
   public var storeConnection: StateStoreConnection { store.connection }
   public var busState: ControlBusState { bus.state }
 

@@ -38,13 +38,17 @@ public final class Producer: EventSource, TimerTarget {
   private let countMax: Int
   /// It owns us through its table of sources.
   private unowned let reactor: Reactor
-  private let handle: KafkaHandle
-  private let signal: QueueSignal
+  let handle: KafkaHandle
+  let signal: QueueSignal
+  let descriptions = DescriptionAnswers()
+  var describeCount: UInt64 = 0
+  var describeReplies: [UInt64: (Result<[PartitionReplicas]?, KafkaError>) -> Void] = [:]
   private let queue: OpaquePointer
   private var topics: [String: OpaquePointer] = [:]
   private var delegate: (any ProducerDelegate)?
   private var token: SourceToken?
   private var phase = Phase.open
+  var isOpen: Bool { phase == .open }
   private var owesRoom = false
   private var deadline: TimerToken?
 
@@ -142,6 +146,7 @@ public final class Producer: EventSource, TimerTarget {
       handle(event)
       rd_kafka_event_destroy(event)
     }
+    answerDescriptions()
     if owesRoom && outstandingCount <= countMax / 2 {
       owesRoom = false
       delegate?.producerHasRoom(self)
@@ -215,6 +220,7 @@ public final class Producer: EventSource, TimerTarget {
 
   private func finishClose() {
     phase = .closed
+    failDescriptions()
     if let deadline { reactor.cancel(deadline) }
     signal.detach(queue)
     if let token { reactor.scheduleClose(token) }

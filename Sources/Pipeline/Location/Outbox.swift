@@ -46,6 +46,11 @@ public final class Outbox {
   /// Messages not acknowledged yet.
   public var count: Int { messages.count }
 
+  /// Asks the brokers for the partitions of a topic (`Producer.describe`).
+  public func describe(_ topic: String, _ reply: @escaping (Result<[PartitionReplicas]?, KafkaError>) -> Void) {
+    producer.describe(topic, reply)
+  }
+
   /// Sends until it is acknowledged, then calls `acknowledged` once, on T0.
   public func send(
     topic: String, key: [UInt8]?, value: [UInt8]?, headers: [(name: String, value: [UInt8])] = [],

@@ -10,6 +10,9 @@ public import PipelineCore
 public import Reactor
 
 public final class DirectoryStore: StateStore {
+  /// One process, by the lock of its state directory.
+  public var isNodeIdTaken: Bool { false }
+  public var sessionTimeout: Duration { .zero }
   public private(set) var connection: StateStoreConnection = .connecting
 
   private let reactor: Reactor

@@ -85,6 +85,12 @@ public protocol StateStoreObserver: AnyObject {
 public protocol StateStore: AnyObject {
   var connection: StateStoreConnection { get }
 
+  /// True exactly while a report could not be written because it belongs to another live session.
+  var isNodeIdTaken: Bool { get }
+
+  /// How long after its last sign of life a node's session, and with it its reports, is gone. Zero: at once.
+  var sessionTimeout: Duration { get }
+
   /// Starts connecting. The observer is held weakly.
   func start(observer: any StateStoreObserver)
 

@@ -71,6 +71,12 @@ final class ZooKeeperClient {
     }
   }
 
+  /// What the server granted; what it is asked for while there is no session.
+  var sessionTimeout: Duration {
+    guard connection.isConnected, let handle = line.handle else { return settings.sessionTimeout }
+    return .milliseconds(zoo_recv_timeout(handle.pointer))
+  }
+
   // MARK: Handles
 
   func start() {

@@ -61,6 +61,9 @@ final class ZooKeeperReports {
 
   func stop() { calls?.stop {} }
 
+  /// Whether a report was found to belong to another live session, and still does as far as is known.
+  var isTaken: Bool { own.values.contains { $0.isTakenTold } }
+
   // MARK: Sessions
 
   /// Reads which session this process's last life had.

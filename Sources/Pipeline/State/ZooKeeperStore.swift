@@ -26,6 +26,8 @@ public final class ZooKeeperStore: StateStore {
   }
 
   public var connection: StateStoreConnection { client.connection }
+  public var isNodeIdTaken: Bool { reports.isTaken }
+  public var sessionTimeout: Duration { client.sessionTimeout }
 
   public func start(observer: any StateStoreObserver) {
     self.observer = observer

@@ -5,5 +5,5 @@ extension Capabilities {
     locationTypes: [.file, .noop],
     sourceTypes: [.file],
     roles: [.api, .queueProcessor, .populator],
-    externalServers: false)
+    externalServers: true)
 }

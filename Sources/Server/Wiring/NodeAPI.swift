@@ -30,6 +30,12 @@ final class NodeHealth: HealthProvider {
     if !node.coordinator.storeConnection.isConnected {
       problems.append(ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0))
     }
+    if node.coordinator.isNodeIdTaken { problems.append(ProbeProblem(component: "Node id", status: "TAKEN")) }
+    if problems.isEmpty {
+      for key in node.coordinator.unreadLocations {
+        problems.append(ProbeProblem(component: "Zookeeper", status: "STATE_NOT_READ", site: key.location))
+      }
+    }
     for location in node.locations where !location.isReady {
       problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: location.site, topic: location.options.consumer.topic))
     }
@@ -37,14 +43,17 @@ final class NodeHealth: HealthProvider {
   }
 
   func healthcheck(_ reply: @escaping (HealthReport?) -> Void) {
-    guard let location = node.locations.first else { return reply(nil) }
     let isConnected = node.coordinator.storeConnection.isConnected
     let state = isConnected ? (name: "SYNC_CONNECTED", code: 3) : (name: "DISCONNECTED", code: 0)
-    location.survey { partitions in
-      guard let partitions else { return reply(nil) }
-      // The embedded broker is one node that leads everything.
-      let rows = partitions.map { HealthReport.Partition(id: $0.partition.value, leader: 1, replicas: [1], isrs: [1]) }
-      reply(HealthReport(topic: (location.options.consumer.topic, rows), storeState: state, isProducerReady: true))
+    // In the embedded broker each location has a topic; one stands for all.
+    let topic = node.plan.topic(of: node.plan.configuration.replication.locations.first?.site ?? "")
+    node.outbox.describe(topic) { result in
+      guard case .success(let partitions) = result else { return reply(nil) }
+      let rows = partitions?.map {
+        HealthReport.Partition(id: $0.partition.value, leader: $0.leader, replicas: $0.replicas, isrs: $0.inSync)
+      }
+      // It is the producer that has just been answered.
+      reply(HealthReport(topic: rows.map { (topic, $0) }, storeState: state, isProducerReady: true))
     }
   }
 }

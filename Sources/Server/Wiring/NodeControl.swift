@@ -96,7 +96,8 @@ final class NodeControl: ControlService {
     view.scheduledResumeMs = overview.desired.resumeAtMs
     view.nodes = overview.nodes.map(NodeView.init)
     if key.service == .crr, let location = node.location(key.location) {
-      view.inFlight = location.inFlightCount
+      // What the other nodes reported, and what is true here now.
+      view.inFlight += location.inFlightCount - (overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }?.inFlight ?? 0)
       view.queued = location.queuedCount
       view.notes = node.notes
       view.stuck = location.stuckTasks.map {

@@ -27,6 +27,7 @@ final class NodeMetrics: PrometheusProvider {
     entries(&page)
     gauges(&page)
     kafka(&page)
+    controlPlane(&page)
     reactor(&page)
     text += page.bytes
   }
@@ -96,6 +97,28 @@ final class NodeMetrics: PrometheusProvider {
 
   private func queue(_ location: LocationController) -> [(String, String)] {
     [("topic", location.options.consumer.topic), ("group", location.options.consumer.groupId)]
+  }
+
+  private func controlPlane(_ page: inout MetricsPage) {
+    let coordinator = node.coordinator!
+    page.family("downbeat_state_store_up", .gauge, "1 while the state store is connected.")
+    page.sample(coordinator.storeConnection.isConnected ? 1 : 0, [])
+    page.family("downbeat_control_bus_up", .gauge, "1 while messages of other nodes are heard.")
+    page.sample(coordinator.busState == .ready ? 1 : 0, [])
+    page.family("downbeat_location_nodes", .gauge, "Live nodes that run the location, by their reports.")
+    for location in node.locations {
+      let overview = coordinator.overview(of: LocationKey(.crr, location.site))
+      page.sample(UInt64(overview?.nodes.count ?? 0), [("location", location.site)])
+    }
+    let statistics = coordinator.statistics
+    page.family("downbeat_control_messages_total", .counter, "Control messages heard, by kind.")
+    for (kind, count) in [
+      ("wake-up", statistics.messagesWaking), ("command", statistics.messagesForeign), ("malformed", statistics.messagesMalformed),
+    ] { page.sample(UInt64(count), [("kind", kind)]) }
+    page.family("downbeat_control_publish_failures_total", .counter, "Control messages that could not be published.")
+    page.sample(UInt64(statistics.publishFailures), [])
+    page.family("downbeat_schedules_fired_total", .counter, "Scheduled resumes that this node carried out.")
+    page.sample(UInt64(statistics.schedulesFired), [])
   }
 
   private func reactor(_ page: inout MetricsPage) {

@@ -6,6 +6,8 @@ internal import PipelineCore
 struct NodePlan: Sendable {
   var configuration: Configuration
   var roles: Set<Role>
+  /// Control bus and state store are inside this process. The broker is a matter of its own: see `usesEmbeddedBroker`.
+  var isEmbedded = true
   /// Where this node keeps what must survive a restart; absolute.
   var stateDirectory: String
   /// Locations whose desired state lives elsewhere: quickstart's, beside the copies.

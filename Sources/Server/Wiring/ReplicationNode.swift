@@ -29,6 +29,11 @@ final class ReplicationNode {
   private(set) var populated: [PopulatedLocation] = []
   /// Failures met while listing, on their way to the failed lists.
   let failureWrites: SerialTasks
+  private var idGuard: NodeIdGuard?
+  /// Why the node ended by itself.
+  private(set) var failure: NodeFailure?
+  /// Between two looks at how many entries are in flight, for the reports.
+  private static let countPeriod = Duration.seconds(1)
   private var lifecycle = Lifecycle()
   private var stopTimer: TimerToken?
   private var openStops = 0
@@ -61,13 +66,13 @@ final class ReplicationNode {
       throw NodeFailure("\(error)")
     }
     outbox.onRoom = { [unowned self] in for location in self.locations { location.creditAvailable() } }
-    coordinator = makeCoordinator()
+    coordinator = try ControlPlane(plan: plan, reactor: reactor, log: log).makeCoordinator()
+    idGuard = NodeIdGuard(reactor: reactor, coordinator: coordinator, log: log) { [unowned self] in fail($0) }
     try addLocations(planner)
-    for settings in plan.configuration.replication.locations where settings.isDisabled || !plan.roles.contains(.queueProcessor) {
-      coordinator.add(LocationKey(.crr, settings.site), sink: nil)
-    }
+    observeOthers()
     try listen()
     coordinator.start()
+    reportCounts()
   }
 
   private var bootstrapServers: String {
@@ -87,16 +92,23 @@ final class ReplicationNode {
     }
   }
 
-  private func makeCoordinator() -> ControlCoordinator {
-    let store = DirectoryStore(reactor: reactor, root: "\(plan.stateDirectory)/state", nodeId: plan.configuration.nodeID)
-    for (site, root) in plan.stateRoots { store.setRoot(root, for: LocationKey(.crr, site)) }
-    var limits = ControlLimits()
-    // Alone by construction: there is nobody to leave a missing state to.
-    limits.graceForOthers = .zero
-    return ControlCoordinator(
-      reactor: reactor, nodeId: plan.configuration.nodeID, store: store,
-      bus: LocalBus(reactor: reactor, exchange: LocalExchange()),
-      channels: ControlChannels(replicationTopic: plan.configuration.replication.topic), limits: limits, log: log)
+  /// Locations that are controlled from here and run elsewhere, or nowhere.
+  private func observeOthers() {
+    let configuration = plan.configuration
+    for settings in configuration.replication.locations where settings.isDisabled || !plan.roles.contains(.queueProcessor) {
+      coordinator.add(LocationKey(.crr, settings.site), sink: nil)
+    }
+    for source in configuration.ingestion.sources { coordinator.add(LocationKey(.ingestion, source.location), sink: nil) }
+    for location in configuration.lifecycleLocations { coordinator.add(LocationKey(.lifecycle, location), sink: nil) }
+  }
+
+  /// The counts of this node's reports. Changes of state are told at once (`locationReports`); counts may wait.
+  private func reportCounts() {
+    reactor.schedule(after: Self.countPeriod) { [weak self] _ in
+      guard let self, !lifecycle.isStopping else { return }
+      for location in locations { coordinator.locationReported(LocationKey(.crr, location.site), location.report) }
+      reportCounts()
+    }
   }
 
   private func addLocations(_ planner: LocationPlanner) throws(NodeFailure) {
@@ -202,7 +214,10 @@ final class ReplicationNode {
     routes?.policy = NodeAPI.policy(configuration.server)
     var kept: [String] = []
     if configuration.replication != plan.configuration.replication { kept.append("extensions.replication") }
+    if configuration.ingestion != plan.configuration.ingestion { kept.append("extensions.ingestion") }
     if configuration.kafka != plan.configuration.kafka { kept.append("kafka") }
+    if configuration.redis != plan.configuration.redis { kept.append("redis") }
+    if configuration.zookeeper != plan.configuration.zookeeper { kept.append("zookeeper") }
     if configuration.server.port != plan.configuration.server.port { kept.append("server.port") }
     log.notice(
       "configuration read again",
@@ -218,6 +233,13 @@ final class ReplicationNode {
     case .abandon: abandon("a second signal")
     case .ignore: break
     }
+  }
+
+  /// This node cannot go on; it ends as at a signal.
+  private func fail(_ failure: NodeFailure) {
+    log.critical("ending", metadata: ["error": "\(failure)"])
+    self.failure = failure
+    stop(reason: failure.description)
   }
 
   private func beginStop(_ reason: String) {
@@ -279,6 +301,7 @@ extension ReplicationNode: LocationObserver {
   }
 
   func location(_ location: LocationController, finished outcome: WorkOutcome) {
+    if location.effective == .pausing { coordinator.locationReported(LocationKey(.crr, location.site), location.report) }
     guard case .failed(let failure) = outcome else { return }
     log.error(
       "not replicated",

@@ -18,7 +18,8 @@ enum ServeDaemon {
     let lock: StateDirectoryLock
     do throws(NodeFailure) { lock = try StateDirectoryLock(options.stateDirectory) } catch { throw .usage(error.description) }
     let plan = NodePlan(
-      configuration: options.configuration, roles: options.purpose.roles, stateDirectory: options.stateDirectory)
+      configuration: options.configuration, roles: options.purpose.roles, isEmbedded: options.purpose.embedded,
+      stateDirectory: options.stateDirectory)
     do {
       let reactor = try Reactor(name: "downbeat")
       let node = ReplicationNode(plan: plan, reactor: reactor, log: log)
@@ -34,6 +35,7 @@ enum ServeDaemon {
       try node.start()
       announce(node, log)
       withExtendedLifetime(lock) { reactor.run() }
+      if let failure = node.failure { throw failure }
       return node.exitCode
     } catch {
       throw .running("\(error)")

@@ -89,6 +89,8 @@ final class SimulatedEnsemble {
 
 final class SimulatedStore: StateStore {
   private(set) var connection: StateStoreConnection = .connecting
+  var isNodeIdTaken: Bool { false }
+  var sessionTimeout: Duration { .seconds(1) }
   /// nil: the next connection makes a new one.
   var session: Int64?
   /// True: writes reach the ensemble, and their answers do not; the connection breaks instead.

@@ -1,23 +1,22 @@
-import Glibc
-import Pipeline
-import Reactor
-import TestSupport
+// A ZooKeeper for tests, and a cable to it that can be pulled.
+internal import Glibc
+public import Reactor
 
 /// A ZooKeeper of the test's own (Debian's package), on a free loopback port, with its own data; ended by its pid.
-final class ZooKeeperServer {
-  let port: Int
-  let directory = TemporaryDirectory()
+public final class ZooKeeperServer {
+  public let port: Int
+  public let directory = TemporaryDirectory()
   private var process: ChildProcess?
 
-  init() throws {
+  public init() throws {
     port = try Int(freeLoopbackPort())
     try start()
   }
 
-  var dataPath: String { directory.path + "/data" }
+  public var dataPath: String { directory.path + "/data" }
 
   /// Ticks are short, so that sessions of a second are allowed.
-  func start() throws {
+  public func start() throws {
     let configuration = directory.path + "/zoo.cfg"
     try writeFile(
       configuration,
@@ -40,23 +39,23 @@ final class ZooKeeperServer {
     precondition(eventually(within: .seconds(30)) { ask("ruok") == "imok" }, "zookeeper: \(process?.output ?? "")")
   }
 
-  func stop() {
+  public func stop() {
     process?.killNow()
     process = nil
   }
 
   /// As an operator who loses the disk.
-  func wipe() throws {
+  public func wipe() throws {
     stop()
     let erase = try ChildProcess("rm", ["-rf", dataPath], outputPath: directory.path + "/erase")
     _ = erase.wait()
     try start()
   }
 
-  func signal(_ number: Int32) { process?.signal(number) }
+  public func signal(_ number: Int32) { process?.signal(number) }
 
   /// SIGSTOP, and waits until every thread has stopped: one of them may be answering still.
-  func freeze() {
+  public func freeze() {
     guard let process else { return }
     process.signal(SIGSTOP)
     let isStopped = eventually {
@@ -68,7 +67,7 @@ final class ZooKeeperServer {
 
   /// zkCli, as an operator would; about a second each. - Returns: what it printed.
   @discardableResult
-  func cli(_ words: String...) throws -> String {
+  public func cli(_ words: String...) throws -> String {
     let output = "\(directory.path)/cli-\(UInt64.random(in: 0...UInt64.max))"
     let cli = try ChildProcess(
       "java",
@@ -81,7 +80,7 @@ final class ZooKeeperServer {
   }
 
   /// A four-letter word. - Returns: the answer; nil if nobody listens.
-  func ask(_ word: String) -> String? {
+  public func ask(_ word: String) -> String? {
     let fd = LoopbackSocket.connect(port)
     guard fd >= 0 else { return nil }
     defer { close(fd) }
@@ -134,14 +133,14 @@ enum LoopbackSocket {
 }
 
 /// A cable between a client and a server on this machine, that can be pulled. It runs on the test's reactor.
-final class PullableCable: EventSource {
-  let port: Int
+public final class PullableCable: EventSource {
+  public let port: Int
   private let target: Int
   private let reactor: Reactor
   private let fd: Int32
   private var wires: [Wire] = []
   /// True: connections are closed, new ones at once.
-  var isPulled = false {
+  public var isPulled = false {
     didSet {
       guard isPulled else { return }
       for wire in wires { wire.cut() }
@@ -149,7 +148,7 @@ final class PullableCable: EventSource {
     }
   }
 
-  init(to target: Int, reactor: Reactor) throws {
+  public init(to target: Int, reactor: Reactor) throws {
     self.target = target
     self.reactor = reactor
     port = Int(try freeLoopbackPort())
@@ -157,7 +156,7 @@ final class PullableCable: EventSource {
     _ = try reactor.register(fd: fd, interest: .read, source: self)
   }
 
-  func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {
+  public func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {
     let client = accept(fd, nil, nil)
     guard client >= 0 else { return }
     let server = isPulled ? -1 : LoopbackSocket.connect(target)
@@ -169,8 +168,8 @@ final class PullableCable: EventSource {
     wires.append(Wire(from: server, to: client, reactor: reactor))
   }
 
-  func runTurn(_ reactor: Reactor) -> Turn { .idle }
-  func didClose(_ reactor: Reactor) { close(fd) }
+  public func runTurn(_ reactor: Reactor) -> Turn { .idle }
+  public func didClose(_ reactor: Reactor) { close(fd) }
 
   /// One direction. The amounts are small: writing waits for no one.
   private final class Wire: EventSource {

@@ -1,22 +1,22 @@
-import Glibc
-import Pipeline
-import TestSupport
+// A redis-server (or Sentinel) for tests.
+internal import Glibc
+internal import Reactor
 
 /// A redis-server (or Sentinel) of the test's own, on a free loopback port, with its own directory; ended by its pid.
-final class RedisServer {
-  let port: Int
-  let directory = TemporaryDirectory()
+public final class RedisServer {
+  public let port: Int
+  public let directory = TemporaryDirectory()
   private var process: ChildProcess?
   private let arguments: [String]
 
-  init(_ arguments: [String] = [], port: Int? = nil) throws {
+  public init(_ arguments: [String] = [], port: Int? = nil) throws {
     self.port = try port ?? Int(freeLoopbackPort())
     self.arguments = arguments
     try start()
   }
 
   /// A Sentinel that watches `master` under `name`.
-  static func sentinel(of master: RedisServer, name: String, arguments: [String] = []) throws -> RedisServer {
+  public static func sentinel(of master: RedisServer, name: String, arguments: [String] = []) throws -> RedisServer {
     let directory = TemporaryDirectory()
     let path = directory.path + "/sentinel.conf"
     try writeFile(
@@ -42,9 +42,7 @@ final class RedisServer {
     try start()
   }
 
-  var endpoint: RedisEndpoint { RedisEndpoint(host: "127.0.0.1", port: port) }
-
-  func start() throws {
+  public func start() throws {
     let own = ["--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--save", "", "--appendonly", "no"]
     let lead = configuration.map { [$0] } ?? []
     process = try ChildProcess("redis-server", lead + own + arguments, outputPath: directory.path + "/log")
@@ -54,17 +52,17 @@ final class RedisServer {
     precondition(isReady, "redis-server: \(process?.output ?? "")")
   }
 
-  func stop() {
+  public func stop() {
     process?.signal(SIGTERM)
     _ = process?.wait()
     process = nil
   }
 
-  func signal(_ number: Int32) { process?.signal(number) }
+  public func signal(_ number: Int32) { process?.signal(number) }
 
   /// redis-cli, as an operator would. - Returns: what it printed.
   @discardableResult
-  func cli(_ arguments: String...) throws -> String {
+  public func cli(_ arguments: String...) throws -> String {
     let output = "\(directory.path)/cli-\(UInt64.random(in: 0...UInt64.max))"
     let cli = try ChildProcess("redis-cli", ["-p", "\(port)"] + arguments, outputPath: output)
     _ = cli.wait()

@@ -1,0 +1,94 @@
+// `downbeat serve` over real servers: one node, its API as an operator uses it, and its ends. The nested suites of this folder
+// put several nodes side by side; they run one after the other, because each stops, freezes or wipes what all of them share.
+import Glibc
+import PipelineCore
+import Reactor
+import TestSupport
+import Testing
+
+@testable import Pipeline
+
+@Suite(.serialized) struct ClusterTests {
+  @Test func oneNodeServesTheWholeAPI() throws {
+    let cluster = try Cluster("a", mode: "unsubscribe", locations: ["east", "west"])
+    let node = cluster.node(0)
+    try cluster.start()
+    #expect(try node.get("/_/crr/status").body == #"{"east":"enabled","west":"enabled"}"#)
+    #expect(try node.post("/_/crr/pause/east?wait=60").body == #"{"east":{"state":"disabled","inFlight":0}}"#)
+    #expect(try node.post("/_/crr/resume/east/schedule", body: #"{"hours":2}"#).body == "{}")
+    #expect(try node.get("/_/crr/resume").body.contains(#""west":"none"}"#))
+    let view = try node.get("/_/crr/locations/east").body
+    #expect(view.contains(#""state":"disabled""#) && view.contains(#""id":"a""#), "\(view)")
+    #expect(try node.get("/_/crr/status").body == #"{"east":"disabled","west":"enabled"}"#)
+    let health = try node.get("/_/healthcheck")
+    #expect(health.status == 200)
+    let description = try JSONValue(parsing: Array(health.body.utf8))
+    #expect(description["topics"]?[cluster.topic]?["partitions"]?.array?.count == ClusterServers.partitionCount)
+    #expect(description["internalConnections"]?["isrHealth"]?.string == "ok")
+    #expect(health.body.contains(#""zookeeper":{"status":"ok","details":{"name":"SYNC_CONNECTED","code":3}}"#))
+    #expect(try node.post("/_/crr/resume/east").body == "{}")
+    #expect(eventually(within: Cluster.patience) { node.isReady })
+    cluster.stop()
+  }
+
+  /// Services without sources here: their locations answer and nothing runs for them.
+  @Test func ingestionAndLifecycleAnswer() throws {
+    let cluster = try Cluster("a")
+    let node = cluster.node(0)
+    try cluster.start()
+    for service in ["ingestion", "lifecycle"] {
+      for path in ["status", "resume", "status/all"] { #expect(try node.get("/_/\(service)/\(path)").body == "{}") }
+      for path in ["pause", "resume", "pause/all"] {
+        let answer = try node.post("/_/\(service)/\(path)")
+        #expect(answer.status == 200 && answer.body == "{}")
+      }
+      #expect(try node.post("/_/\(service)/pause/east").status == 404)
+    }
+    cluster.stop()
+  }
+
+  @Test func aSecondLiveNodeOfTheSameIdEndsNamingIt() throws {
+    let cluster = try Cluster("twin")
+    try cluster.start()
+    let directory = TemporaryDirectory()
+    // Another state directory, as on another machine.
+    let second = try cluster.add("twin", stateDirectory: directory.path)
+    try second.start()
+    #expect(eventually(within: Cluster.patience) { (try? second.get("/_/ready").body.contains("TAKEN")) == true })  // not started yet
+    #expect(second.wait(within: Cluster.patience) == .exited(1), "\(second.output)")
+    #expect(second.output.contains("another live node has the id “twin”"))
+    #expect(cluster.node(0).isReady)
+    #expect(try cluster.node(0).post("/_/crr/pause/east?wait=60").status == 200)
+    cluster.stop()
+  }
+
+  /// Killed, its report stands until its session ends; the next life takes it over and is not taken for a second node.
+  @Test func aKilledNodeComesBackAtOnce() throws {
+    let cluster = try Cluster("a")
+    let node = cluster.node(0)
+    try cluster.start()
+    node.killNow()
+    try cluster.start()
+    #expect(!node.output.contains("alive already"), "\(node.output)")
+    cluster.stop()
+  }
+
+  /// The state cannot be read: the node says so and consumes nothing.
+  @Test(.enabled(if: ClusterServers.ownsZooKeeper)) func withoutAReadableStateNothingIsConsumed() throws {
+    let cluster = try Cluster("a")
+    let node = cluster.node(0)
+    let load = try ClusterLoad(cluster, perSecond: 100)
+    cluster.servers.zookeeper?.stop()
+    try node.start()
+    #expect(eventually(within: Cluster.patience) { node.status(of: "/_/ready") == 500 })
+    #expect(try node.get("/_/ready").body.contains(#""component":"Zookeeper","status":"NOT_CONNECTED""#))
+    #expect(try node.get("/_/crr/status").status == 503)
+    #expect(try node.post("/_/crr/pause").status == 503)
+    #expect(try node.figures().taken() == 0)
+    try cluster.servers.zookeeper?.start()
+    #expect(eventually(within: Cluster.patience) { node.isReady }, "\(node.output)")
+    #expect(try eventually(within: Cluster.patience) { try node.figures().taken() > 0 })
+    _ = load.stop()
+    cluster.stop()
+  }
+}
