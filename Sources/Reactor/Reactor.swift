@@ -171,19 +171,21 @@ public final class Reactor {
 
   /// Suspends the calling task; the thread goes on. Ends early when the task is cancelled.
   /// - Precondition: called on this reactor's executor.
-  public func pause(for duration: Duration) async {
+  public func pause(for duration: Duration, isolation: isolated (any Actor)? = #isolation) async {
     assertCurrent()
     let pause = Pause()
     let handle = self.handle
+    // Armed out here: a closure that does not capture `isolation` runs on the concurrency library's own threads, where the
+    // wheel must not be touched.
+    let timer = schedule(after: duration) { _ in pause.end() }
     await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        pause.begin(continuation)
-        _ = schedule(after: duration) { _ in pause.end() }
-      }
+      _ = isolation
+      await withCheckedContinuation { pause.begin($0) }
     } onCancel: {
       // Perhaps on another thread, perhaps before the pause has begun.
       handle.post { _ in pause.end() }
     }
+    cancel(timer)
   }
 
   // MARK: The loop
