@@ -72,7 +72,7 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
     "committing+", .unsubscribe, "resume assigned pause drained",
     [
       "resume > enabled+: resumePartitions startTaking report", "assigned > committing+: pausePartitions",
-      "revoked > committing: ", "committed > leaving+: unsubscribe", "failed > backoff+: armCommitRetry",
+      "revoked > committing: ", "committed > leaving+: unsubscribe report", "failed > backoff+: armCommitRetry",
       "timedOut > committing+: commitOffsets", "stop > stopCommitting+: ", "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -87,8 +87,8 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
   (
     "committing", .unsubscribe, "resume pause drained",
     [
-      "resume > joining: report", "assigned > committing+: pausePartitions", "committed > leaving: unsubscribe",
-      "failed > leaving: unsubscribe", "timedOut > leaving: unsubscribe", "stop > stopCommitting: ",
+      "resume > joining: report", "assigned > committing+: pausePartitions", "committed > leaving: unsubscribe report",
+      "failed > leaving: unsubscribe report", "timedOut > leaving: unsubscribe report", "stop > stopCommitting: ",
       "closed > stopped: stopTaking report stopped",
     ]
   ),
@@ -111,15 +111,15 @@ private let table: [(name: String, mode: PauseMode, path: String, rules: [String
   (
     "leaving+", .unsubscribe, "resume assigned pause drained committed",
     [
-      "resume > leavingFirst+: report", "assigned > leaving+: pausePartitions", "revoked > leaving: ", "left > out: report",
-      "stop > closing+: closeConsumer report", "closed > stopped: stopTaking report stopped",
+      "resume > leavingFirst+: report", "assigned > leaving+: pausePartitions", "revoked > leaving: ", "left > out: ",
+      "stop > closing+: closeConsumer", "closed > stopped: stopTaking stopped",
     ]
   ),
   (
     "leaving", .unsubscribe, "resume assigned pause drained committed revoked",
     [
-      "resume > leavingFirst: report", "assigned > leaving+: pausePartitions", "left > out: report",
-      "stop > closing: closeConsumer report", "closed > stopped: stopTaking report stopped",
+      "resume > leavingFirst: report", "assigned > leaving+: pausePartitions", "left > out: ",
+      "stop > closing: closeConsumer", "closed > stopped: stopTaking stopped",
     ]
   ),
   (
@@ -324,7 +324,7 @@ extension LocationMachine {
   #expect(machine.commitTicket == 3)
   // A refusal of an old attempt says nothing about the newest.
   expectEqual(machine.handle(.offsetsCommitted(ticket: 2, ok: false)), [])
-  expectEqual(machine.handle(.offsetsCommitted(ticket: 1, ok: true)), [.unsubscribe])
+  expectEqual(machine.handle(.offsetsCommitted(ticket: 1, ok: true)), [.unsubscribe, .report])
 }
 
 @Test(arguments: 0..<200)

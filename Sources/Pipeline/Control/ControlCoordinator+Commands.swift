@@ -103,8 +103,11 @@ extension ControlCoordinator {
     }
   }
 
-  /// Something changed at a location: whoever waited for it is answered.
+  /// Something changed at a location: whoever waited for it is answered, and who has drained learns that all have.
   func checkWaiters(of location: ControlledLocation) {
+    if let version = location.knowledge.delivered, location.desired?.paused == true, location.nodes.allDrained(by: version) {
+      location.sink?.allNodesDrained()
+    }
     guard !location.waiters.isEmpty else { return }
     let isResumed = location.desired?.paused == false
     var open: [ControlWaiter] = []

@@ -9,6 +9,10 @@ public protocol LocationSink: AnyObject {
   /// change. On return the controller has acted: no entry is taken any more, or taking has been allowed.
   /// - Thread: reactor. - Blocking: must not.
   func desiredChanged(paused: Bool, version: StateVersion)
+
+  /// Paused, and every live node that runs the location reports that nothing is left to do. May be told more than once.
+  /// - Thread: reactor. - Blocking: must not.
+  func allNodesDrained()
 }
 
 /// How a command ended.

@@ -153,10 +153,12 @@ public struct LocationMachine: Sendable {
 
   public var effective: EffectiveState {
     switch state {
-    case .waitingForState, .disabled, .stopping(.closing), .stopped: .disabled
+    // Who is only leaving has nothing in flight and nothing to commit: paused in effect.
+    case .waitingForState, .disabled, .pausing(.leaving), .stopping(.closing), .stopped: .disabled
     case .resuming: .resuming
     case .enabled: .enabled
-    case .pausing, .stopping(.draining), .stopping(.committing), .stopping(.commitBackoff): .pausing
+    case .pausing(.draining), .pausing(.committing), .pausing(.commitBackoff), .stopping(.draining), .stopping(.committing),
+      .stopping(.commitBackoff): .pausing
     }
   }
 

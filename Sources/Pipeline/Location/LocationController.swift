@@ -87,6 +87,8 @@ public final class LocationController {
   var fetchWatch: FetchWatch
   var commitAnswerTimer: TimerToken?
   var drainTimer: TimerToken?
+  /// Set while it waits for the other nodes before it leaves the group.
+  var leaveTimer: TimerToken?
   var poolIndex: Int32 = -1
   private var lastEffective: PipelineCore.EffectiveState
   private var hook: HookToken?
@@ -121,6 +123,8 @@ public final class LocationController {
   /// The stored state was read or changed. Before the first call nothing is consumed.
   public func desiredChanged(paused: Bool, version: StateVersion) {
     apply(machine.handle(.desiredChanged(paused: paused, version: version)))
+    // Resumed while it waited: it leaves like the others, and joins again with them.
+    if !paused { leave() }
   }
 
   /// Finishes what is taken, commits, closes the consumer; ends in `locationDidStop`.
@@ -159,9 +163,11 @@ public final class LocationController {
     case .resumePartitions: updateHolds { $0.setAll(paused: false) }
     case .commitOffsets: commitForMachine(ticket: machine.commitTicket)
     case .armCommitRetry: armCommitRetry()
-    case .unsubscribe: unsubscribe()
+    case .unsubscribe: leaveWithOthers()
     case .subscribe: subscribe()
-    case .closeConsumer: consumer.close()
+    case .closeConsumer:
+      stayUntilClosed()
+      consumer.close()
     case .report: reportChange()
     case .stopped: stopped()
     }
@@ -175,7 +181,7 @@ public final class LocationController {
     }
   }
 
-  private func unsubscribe() {
+  func unsubscribe() {
     do throws(KafkaError) {
       try consumer.unsubscribe()
     } catch {
@@ -206,7 +212,7 @@ public final class LocationController {
     guard !isStopped else { return }
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
-    for timer in [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer] { if let timer { reactor.cancel(timer) } }
+    for timer in [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer] { if let timer { reactor.cancel(timer) } }
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)

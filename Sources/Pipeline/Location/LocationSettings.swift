@@ -15,6 +15,8 @@ public struct LocationOptions: Sendable {
   public var recommitInterval = Duration.seconds(86_400)
   /// Stuck tasks named at a time.
   public static let stuckTasksMax = 100
+  /// How long a drained location waits for the other nodes before it leaves the group (ours).
+  public static let leaveWaitMax = Duration.seconds(5)
   /// No answer to a commit for this long: asked again.
   public static let commitAnswerMax = Duration.seconds(10)
   /// Dead letters and statuses sent and not yet acknowledged; beyond it no entry is taken.

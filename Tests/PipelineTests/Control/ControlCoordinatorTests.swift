@@ -183,11 +183,24 @@ import Testing
     #expect(world.runUntil { world.nodes[0][key].isPaused == true })
   }
 
+  /// Who has to act together, as in leaving a consumer group, learns when everybody is that far, and not before.
+  @Test func nodesLearnWhenAllHaveDrained() {
+    #expect(world.startNodes(["a", "b"]))
+    world.nodes[1][key].inFlightAtPause = 1
+    #expect(world.change(.pause, by: world.nodes[0]) == .done)
+    world.run(for: .milliseconds(50))
+    #expect(world.nodes.allSatisfy { $0[key].drainedCount == 0 })
+    world.nodes[1][key].say(.disabled, 0)
+    #expect(world.runUntil { world.nodes.allSatisfy { $0[key].drainedCount > 0 } })
+  }
+
   // MARK: Two operators
 
   /// Commands fired at random nodes, up to four open at a time: in the end every node acts on the stored state, which is that of
   /// the last command acknowledged when the others had ended before it began.
   @Test func manyOperatorsConverge() {
+    // Not the times are under test here.
+    (world.limits.confirmMax, world.limits.propagateMax) = (.seconds(30), .seconds(30))
     #expect(world.startNodes(["a", "b", "c"]))
     var random = SeededGenerator(seed: testSeed)
     for round in 0..<250 {

@@ -7,6 +7,8 @@ import Testing
 
 /// Stands for a location's controller: takes entries when allowed, drains when told by the test.
 final class SimulatedLocation: LocationSink {
+  /// How often it was told that every node has drained.
+  var drainedCount = 0
   let key: LocationKey
   /// What `desiredChanged` said, newest last.
   private(set) var told: [Bool] = []
@@ -19,6 +21,8 @@ final class SimulatedLocation: LocationSink {
   init(key: LocationKey) { self.key = key }
 
   var isPaused: Bool? { told.last }
+
+  func allNodesDrained() { drainedCount += 1 }
 
   func desiredChanged(paused: Bool, version: StateVersion) {
     told.append(paused)
