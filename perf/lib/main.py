@@ -28,6 +28,7 @@ def parse():
     parser.add_argument("--floor", action="store_true", help="also one layer alone: http-floor or consumer-floor of Benchmarks")
     parser.add_argument("--sites", type=lambda text: text.split(","), metavar="A,B", help="rest: names of the locations")
     parser.add_argument("--suite", action="append", choices=sorted(pipeline.SUITES), help="pipeline: only these (repeatable)")
+    parser.add_argument("-X", dest="property", action="append", default=[], metavar="NAME=VALUE", help="memory: a librdkafka property of the daemon")
     parser.add_argument("--keep", action="store_true", help="leave the run's directory (logs, configuration) behind")
     return parser.parse_args()
 

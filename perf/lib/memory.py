@@ -16,8 +16,9 @@ TIMEOUT_S = 600
 def run(options, report, directory):
     marks = [20_000, 50_000] if options.small else [200_000, 1_000_000]
     sites = site_names(1)
+    properties = dict(text.split("=", 1) for text in options.property)
     with Broker(directory, TOPIC, PARTITIONS) as broker:
-        with Daemon(options.downbeat, directory / "downbeat", sites, kafka=broker.bootstrap, topic=TOPIC) as daemon:
+        with Daemon(options.downbeat, directory / "downbeat", sites, kafka=broker.bootstrap, topic=TOPIC, properties=properties) as daemon:
             daemon.wait_ready()
             idle = daemon.child.status()
             extra = ["--window-bytes", str(WINDOW_BYTES), "--groups", f"perf-{sites[0]}", "--timeout-s", str(TIMEOUT_S)]
@@ -32,5 +33,5 @@ def run(options, report, directory):
         until = [sample for sample in sampler.samples if sample[1] <= mark] or sampler.samples[:1]
         at[str(mark)] = {"rss_kb": sampler.at(mark)[3], "rss_max_so_far_kb": max(sample[3] for sample in until),
                          "threads": sampler.at(mark)[4], "threads_max_so_far": max(sample[4] for sample in until)}
-    report.add(value_bytes=BYTES_FULL, partitions=PARTITIONS, idle=idle, at=at, window=sampler.window(), exit_code=exit_code)
+    report.add(properties=properties, value_bytes=BYTES_FULL, partitions=PARTITIONS, idle=idle, at=at, window=sampler.window(), exit_code=exit_code)
     print(f"idle {idle}\n" + "\n".join(f"{mark} entries: {numbers}" for mark, numbers in at.items()), flush=True)

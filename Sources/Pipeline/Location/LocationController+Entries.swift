@@ -133,7 +133,7 @@ extension LocationController {
   private func finish(_ handle: LedgerTable.Handle) {
     ledgers.finish(handle)
     let partition = handle.partition
-    if holds.holds(partition, for: .window), !ledgers.isFull(partition) { updateHolds { $0.remove(.window, partition) } }
+    if holds.isWindowHeld(partition), !ledgers.isFull(partition) { updateHolds { $0.remove(.window, partition) } }
   }
 
   private func count(_ outcome: WorkOutcome) {

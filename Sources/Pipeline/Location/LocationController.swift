@@ -54,7 +54,8 @@ public final class LocationController {
   public internal(set) var recommits: UInt64 = 0
   /// Wall clock of the last change of the effective state, Unix ms.
   public private(set) var effectiveSinceMs = WallClock.nowMs()
-  public weak var observer: (any LocationObserver)?
+  /// Kept until the location has stopped (a weak reference would cost a look-up for each entry).
+  public var observer: (any LocationObserver)?
 
   let reactor: Reactor
   let pool: WorkerPool
@@ -216,6 +217,7 @@ public final class LocationController {
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)
+    observer = nil
   }
 
   private func beforeSleep() {

@@ -15,16 +15,20 @@ struct PartitionHolds {
 
   private var reasons: [Partition: Reasons] = [:]
   private var told: Set<Partition> = []
+  /// Partitions held for their window: asked at each finished entry, so the usual answer must not look anything up.
+  private var windowCount = 0
 
   /// A new assignment: librdkafka starts every partition with the flag that `assign` was given.
   mutating func assign(_ partitions: [Partition], paused: Bool) {
     reasons = Dictionary(partitions.map { ($0, paused ? .location : []) }, uniquingKeysWith: { first, _ in first })
     told = paused ? Set(partitions) : []
+    windowCount = 0
   }
 
   mutating func drop() {
     reasons.removeAll(keepingCapacity: true)
     told.removeAll(keepingCapacity: true)
+    windowCount = 0
   }
 
   mutating func setAll(paused: Bool) {
@@ -33,10 +37,15 @@ struct PartitionHolds {
     }
   }
 
-  mutating func insert(_ reason: Reasons, _ partition: Partition) { reasons[partition]?.insert(reason) }
-  mutating func remove(_ reason: Reasons, _ partition: Partition) { reasons[partition]?.remove(reason) }
+  mutating func insert(_ reason: Reasons, _ partition: Partition) {
+    if reasons[partition]?.insert(reason).inserted == true, reason == .window { windowCount += 1 }
+  }
 
-  func holds(_ partition: Partition, for reason: Reasons) -> Bool { reasons[partition]?.contains(reason) ?? false }
+  mutating func remove(_ reason: Reasons, _ partition: Partition) {
+    if reasons[partition]?.remove(reason) != nil, reason == .window { windowCount -= 1 }
+  }
+
+  func isWindowHeld(_ partition: Partition) -> Bool { windowCount > 0 && reasons[partition]?.contains(.window) == true }
   func partitions(heldFor reason: Reasons) -> [Partition] { reasons.filter { $0.value.contains(reason) }.map(\.key) }
 
   /// What has to be told since the last call.

@@ -25,10 +25,16 @@ public final class WorkerPool {
     var inFlight = 0
   }
 
-  private struct Place {
+  /// A class: looked up for each item and completion, and a struct would be copied with its closure and array each time.
+  private final class Place {
     let receive: (WorkCompletion) -> Void
     /// By slot: which worker has the item.
     var memberOfSlot: [UInt8]
+
+    init(slots: Int, receive: @escaping (WorkCompletion) -> Void) {
+      self.receive = receive
+      memberOfSlot = Array(repeating: 0, count: slots)
+    }
   }
 
   private var members: [Member] = []
@@ -76,7 +82,7 @@ public final class WorkerPool {
   func add(_ location: WorkerLocation, slots: Int, receive: @escaping (WorkCompletion) -> Void) -> Int32 {
     let index = places.firstIndex { $0 == nil } ?? places.count
     if index == places.count { places.append(nil) }
-    places[index] = Place(receive: receive, memberOfSlot: Array(repeating: 0, count: slots))
+    places[index] = Place(slots: slots, receive: receive)
     for member in members { post(member) { $0.setLocation(Int32(index), location) } }
     return Int32(index)
   }
