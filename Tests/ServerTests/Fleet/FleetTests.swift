@@ -1,0 +1,111 @@
+// Nothing lost, little repeated, order kept: real daemons under load, killed and stopped at random moments, joined and left
+// by others all the time. `DOWNBEAT_TEST_LONG=1` is the long mode; `DOWNBEAT_TEST_SEED` repeats the choices of a run.
+import Glibc
+import PipelineCore
+import Reactor
+import TestSupport
+import Testing
+
+private let isLong = getenv("DOWNBEAT_TEST_LONG") != nil
+
+private func setting(_ name: String, long: Int, short: Int) -> Int {
+  getenv(name).flatMap { Int(String(cString: $0)) } ?? (isLong ? long : short)
+}
+
+@Suite(.serialized) struct FleetTests {
+  /// A kill repeats at most what runs, what waits to be committed (a slotful), and what finished above those.
+  private func repeatsMax(_ fleet: Fleet) -> Int { 2 * fleet.slots + fleet.shape.concurrency }
+
+  @Test func killsAtRandomMomentsLoseNothingAndRepeatLittle() throws {
+    let kills = setting("DOWNBEAT_TEST_KILLS", long: 200, short: 8)
+    var random = SeededGenerator(seed: testSeed)
+    let fleet = try Fleet()
+    for name in ["a", "b", "c"] { try fleet.start(try fleet.addNode(name)) }
+    fleet.feed()
+    var settled: Set<Int32> = []
+    for number in 0..<kills {
+      // Under load: each of the three has finished something in the life it is in. Every other time in the middle of
+      // whatever the group does then, else when it has come to rest.
+      let isAtRest = number % 2 == 0
+      let isLoaded = isAtRest ? fleet.settle() : fleet.run(within: .seconds(60)) { fleet.nodes.allSatisfy { fleet.endsOfThisLife($0) > 5 } }
+      #expect(isLoaded, "seed \(testSeed), kill \(number): a node does nothing: \(fleet.logs)")
+      fleet.run(for: .milliseconds(Int.random(in: 0...800, using: &random)))
+      let victim = fleet.nodes[Int.random(in: 0..<3, using: &random)]
+      if isAtRest, let pid = victim.pid { settled.insert(pid) }
+      fleet.kill(victim)
+      fleet.run(for: .milliseconds(Int.random(in: 0...300, using: &random)))
+      try fleet.start(victim)
+    }
+    #expect(fleet.finish(), "seed \(testSeed): \(fleet.trace.missing(of: fleet.produced).prefix(10)) \(fleet.logs)")
+    #expect(fleet.trace.missing(of: fleet.produced) == [], "seed \(testSeed)")
+    #expect(fleet.trace.orderProblems() == [], "seed \(testSeed)")
+    let repeats = fleet.trace.repeats(fleet.place)
+    let counts = repeats.byKill.filter { settled.contains($0.key) }.values.sorted()
+    print(
+      "kills: \(kills), entries: \(fleet.produced), missing 0; repeated by a kill at rest: at most \(counts.last ?? 0) of \(counts.count), "
+        + "by all kills: \(repeats.byKill.values.reduce(0, +)), by the mock's rebalances: \(repeats.byRebalance)")
+    #expect(repeats.committed == [], "seed \(testSeed): what was committed was done again")
+    #expect((counts.last ?? 0) <= repeatsMax(fleet), "seed \(testSeed): \(counts)")
+    #expect(fleet.isCommitted(fleet.nodes[0]))
+    for node in fleet.nodes { #expect(fleet.stop(node) == .exited(0)) }
+  }
+
+  @Test func aStopUnderLoadRepeatsNothing() throws {
+    let stops = setting("DOWNBEAT_TEST_STOPS", long: 20, short: 2)
+    var random = SeededGenerator(seed: testSeed)
+    let fleet = try Fleet()
+    let node = try fleet.addNode("a")
+    try fleet.start(node)
+    fleet.feed()
+    for number in 0..<stops {
+      #expect(fleet.run(within: .seconds(60)) { fleet.endsOfThisLife(node) > 20 }, "stop \(number): \(fleet.logs)")
+      fleet.run(for: .milliseconds(Int.random(in: 0...500, using: &random)))
+      #expect(fleet.stop(node) == .exited(0), "seed \(testSeed), stop \(number)")
+      try fleet.start(node)
+    }
+    #expect(fleet.finish(), "seed \(testSeed): \(fleet.logs)")
+    #expect(fleet.isCommitted(node))
+    #expect(fleet.stop(node) == .exited(0))
+    #expect(fleet.trace.missing(of: fleet.produced) == [])
+    #expect(fleet.trace.orderProblems() == [])
+    #expect(fleet.trace.runs.values.allSatisfy { $0.count == 1 }, "seed \(testSeed): \(fleet.trace.repeats(fleet.place))")
+  }
+
+  /// A node is added or killed every five seconds.
+  @Test func aStormOfRebalancesLosesNothingAndKeepsTheOrder() throws {
+    let events = setting("DOWNBEAT_TEST_STORM", long: 60, short: 6)
+    let fleet = try Fleet()
+    var random = SeededGenerator(seed: testSeed)
+    for name in ["a", "b"] { try fleet.start(try fleet.addNode(name)) }
+    fleet.feed()
+    #expect(fleet.run(within: .seconds(60)) { fleet.nodes.allSatisfy { fleet.endsOfThisLife($0) > 10 } }, "\(fleet.logs)")
+    var at: [(ns: Int64, what: String)] = []
+    var guests: [FleetNode] = []
+    for number in 0..<events {
+      at.append((Instant.nowUncached().ns, guests.isEmpty ? "add" : "kill"))
+      let adds = guests.isEmpty || (guests.count < 2 && Int.random(in: 0...1, using: &random) == 0)
+      if adds {
+        let guest = try fleet.addNode("guest\(number)")
+        try fleet.start(guest)
+        guests.append(guest)
+      } else {
+        fleet.kill(guests.remove(at: Int.random(in: 0..<guests.count, using: &random)))
+      }
+      at[at.count - 1].what = adds ? "add" : "kill"
+      fleet.run(for: .seconds(5))
+    }
+    fleet.run(for: .seconds(10))
+    #expect(fleet.finish(), "seed \(testSeed): \(fleet.trace.missing(of: fleet.produced).prefix(10)) \(fleet.logs)")
+    #expect(fleet.trace.missing(of: fleet.produced) == [], "seed \(testSeed)")
+    #expect(fleet.trace.orderProblems() == [], "seed \(testSeed)")
+    let recoveries = at.map { event in
+      fleet.trace.recovery(after: event.ns, groups: fleet.shape.partitions) { $0 % fleet.shape.partitions } ?? .max
+    }
+    let repeats = fleet.trace.repeats(fleet.place)
+    print("storm: \(events) events, entries: \(fleet.produced), recovery ms: \(recoveries.map { $0 / 1_000_000 }), repeats: \(repeats.byKill.values.reduce(0, +)) by kills, \(repeats.byRebalance) by rebalances")
+    // On a machine that runs all the tests at once the mock's own timers are late.
+    let bound: Int64 = isLong ? 10_000_000_000 : 30_000_000_000
+    #expect(recoveries.allSatisfy { $0 <= bound }, "seed \(testSeed): \(zip(at, recoveries).map { "\($0.what) \($1 / 1_000_000) ms" })")
+    for node in fleet.nodes where node.isRunning { #expect(fleet.stop(node) == .exited(0)) }
+  }
+}

@@ -1,0 +1,158 @@
+// What the nodes of a fleet did, out of their trace files: every run of every entry, by which process, from when to when;
+// and what must hold of it.
+import Glibc
+import PipelineCore
+import Reactor
+import TestSupport
+
+final class FleetTrace {
+  enum Death { case killed, stopped }
+
+  struct Run {
+    var pid: Int32
+    var startNs: Int64
+    /// nil: never, as far as the process could tell.
+    var endNs: Int64?
+    var wasAbandoned = false
+  }
+
+  private struct Life {
+    var node: String
+    /// Where each partition was committed to when it was killed.
+    var committed: [Int: Int64] = [:]
+    var death: Death?
+    var diedNs = Int64.max
+    var ends = 0
+  }
+
+  /// By version: the number of the entry.
+  private(set) var runs: [Int: [Run]] = [:]
+  private var keys: [Int: Int] = [:]
+  private var lives: [Int32: Life] = [:]
+  private var readUpTo: [String: Int] = [:]
+  private(set) var doneCount = 0
+  /// Times of ends, by key; for how long nothing of a partition ended.
+  private(set) var ends: [(ns: Int64, key: Int)] = []
+
+  func begin(pid: Int32, node: String) { lives[pid] = Life(node: node) }
+  func died(pid: Int32, _ death: Death, at: Instant, committed: [Int: Int64] = [:]) {
+    lives[pid]?.committed = committed
+    lives[pid]?.death = death
+    lives[pid]?.diedNs = at.ns
+  }
+  func ends(pid: Int32) -> Int { lives[pid]?.ends ?? 0 }
+
+  // MARK: Reading
+
+  /// Takes what was appended to a trace since the last call; a line not yet whole waits.
+  func read(_ path: String) throws {
+    let fd = open(path, O_RDONLY | O_CLOEXEC)
+    guard fd >= 0 else { return }  // nothing written yet
+    defer { close(fd) }
+    let from = readUpTo[path, default: 0]
+    lseek(fd, off_t(from), SEEK_SET)
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = Glibc.read(fd, &block, block.count)
+      guard count > 0 else { break }
+      bytes += block[..<count]
+    }
+    guard let last = bytes.lastIndex(of: UInt8(ascii: "\n")) else { return }
+    readUpTo[path] = from + last + 1
+    for line in bytes[..<last].split(separator: UInt8(ascii: "\n")) { try take(try JSONValue(parsing: Array(line))) }
+  }
+
+  private func take(_ line: JSONValue) throws {
+    guard let ns = line["ns"]?.int, let pid = line["pid"]?.int.map(Int32.init), let version = Int(line["version"]?.string ?? ""),
+      let key = Int((line["key"]?.string ?? "").dropFirst()), let what = line["what"]?.string
+    else { throw Errno(EPROTO, "a line of the trace: \(line)") }
+    keys[version] = key
+    if what == "start" {
+      runs[version, default: []].append(Run(pid: pid, startNs: ns))
+      return
+    }
+    guard let index = runs[version]?.lastIndex(where: { $0.pid == pid && $0.endNs == nil }) else { return }
+    runs[version]?[index].endNs = ns
+    runs[version]?[index].wasAbandoned = what == "abandoned"
+    guard what == "end" else { return }
+    if runs[version]?.count(where: { $0.endNs != nil && !$0.wasAbandoned }) == 1 { doneCount += 1 }
+    lives[pid]?.ends += 1
+    ends.append((ns, key))
+  }
+
+  // MARK: What must hold
+
+  /// Entries that no run brought to an end.
+  func missing(of count: Int) -> [Int] {
+    (0..<count).filter { !(runs[$0] ?? []).contains { $0.endNs != nil && !$0.wasAbandoned } }
+  }
+
+  struct Repeats {
+    /// By process that was killed: entries it had begun which others did again.
+    var byKill: [Int32: Int] = [:]
+    /// Of these, those that were committed when it died. There must be none.
+    var committed: [Int] = []
+    /// Of processes that were stopped with SIGTERM. There must be none.
+    var afterStop = 0
+    /// Of processes that lived on. The mock refuses commits from the moment a group rebalances, a real broker takes them
+    /// until all have joined; so here, and only here, what finished since the last commit is done again.
+    var byRebalance = 0
+  }
+
+  /// Each run but an entry's last was for nothing; whose was it?
+  /// - Parameter place: partition and offset of an entry.
+  func repeats(_ place: (Int) -> (partition: Int, offset: Int64)) -> Repeats {
+    var result = Repeats()
+    for (version, list) in runs where list.count > 1 {
+      let sorted = list.sorted { $0.startNs < $1.startNs }
+      for (run, next) in zip(sorted, sorted.dropFirst()) {
+        guard let life = lives[run.pid], next.startNs > life.diedNs, let death = life.death else {
+          result.byRebalance += 1
+          continue
+        }
+        switch death {
+        case .stopped: result.afterStop += 1
+        case .killed:
+          result.byKill[run.pid, default: 0] += 1
+          let (partition, offset) = place(version)
+          if offset < life.committed[partition] ?? 0 { result.committed.append(version) }
+        }
+      }
+    }
+    return result
+  }
+
+  /// Order per key: an entry begins for the first time only when all before it have been done, and two of one key never
+  /// run at once. - Returns: what is wrong, in words.
+  func orderProblems() -> [String] {
+    var problems: [String] = []
+    for (key, versions) in Dictionary(grouping: runs.keys, by: { keys[$0] ?? -1 }) {
+      var doneBefore = Int64.min
+      for version in versions.sorted() {
+        let list = (runs[version] ?? []).sorted { $0.startNs < $1.startNs }
+        guard let first = list.first else { continue }
+        if first.startNs < doneBefore { problems.append("k\(key): \(version) began before the one before it was done") }
+        let firstDone = list.compactMap { $0.wasAbandoned ? nil : $0.endNs }.min() ?? .max
+        doneBefore = max(doneBefore, firstDone)
+      }
+      let all = versions.flatMap { runs[$0] ?? [] }.sorted { $0.startNs < $1.startNs }
+      for (run, next) in zip(all, all.dropFirst()) {
+        let over = run.endNs ?? lives[run.pid]?.diedNs ?? .max
+        if next.startNs < over { problems.append("k\(key): two at once, in \(run.pid) and \(next.pid)") }
+      }
+    }
+    return problems
+  }
+
+  /// Longest time after `ns` until something of every one of these groups of keys ended. nil: never.
+  func recovery(after ns: Int64, groups: Int, of group: (Int) -> Int) -> Int64? {
+    var firsts: [Int: Int64] = [:]
+    for end in ends where end.ns > ns {
+      let index = group(end.key)
+      firsts[index] = min(firsts[index] ?? .max, end.ns)
+    }
+    guard firsts.count == groups else { return nil }
+    return (firsts.values.max() ?? ns) - ns
+  }
+}
