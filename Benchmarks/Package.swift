@@ -21,6 +21,7 @@ let package = Package(
   dependencies: [
     .package(name: "main", path: ".."),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     .package(url: "https://github.com/ordo-one/benchmark", exact: "1.38.1", traits: []),
   ],
   targets: [
@@ -28,6 +29,9 @@ let package = Package(
     .executableTarget(name: "http-floor", dependencies: [core], path: "Sources/HTTPFloor"),
     .executableTarget(name: "consumer-floor", dependencies: [core], path: "Sources/ConsumerFloor"),
     .executableTarget(name: "pipeline-floor", dependencies: [core, log], path: "Sources/PipelineFloor"),
+    .executableTarget(
+      name: "latency-summary", dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],
+      path: "Sources/LatencySummary"),
     suite("ReactorBenchmarks"),
     suite("CoreBenchmarks"),
     suite("HTTPBenchmarks"),

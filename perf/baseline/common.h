@@ -42,6 +42,7 @@ struct list list_parse(char *text);
 /* A decimal in [low, high], else exits 2 naming the option. */
 int64_t number(const char *option, const char *text, int64_t low, int64_t high);
 
+int64_t monotonic_ns(void);
 double monotonic_seconds(void);  /* CLOCK_MONOTONIC */
 double process_cpu_seconds(void); /* user + system of all threads, past ones too */
 long max_rss_kb(void);

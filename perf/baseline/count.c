@@ -24,6 +24,7 @@ static const char usage[] =
     "Usage: count --brokers HOST:PORT --topic NAME --count N [options]\n"
     "  --count N           messages to read, by each consumer\n"
     "  --consumers K       clients that each read the whole topic (default 1, at most 256)\n"
+    "  --latencies FILE    write how long each message was on its way, ns, one a line (keys of `produce --stamp`)\n"
     "  --timeout-s S       give up after S seconds (default 120)\n"
     "  -X name=value       any librdkafka property (repeatable)\n"
     "Prints one JSON object: entries, bytes, seconds and cpu_seconds (first to last message), total_*, max_rss_kb.\n";
@@ -36,6 +37,7 @@ struct reader {
 
 struct tally {
   int64_t entries, bytes;
+  FILE *latencies;
   double first_at, first_cpu, last_at, last_cpu;
 };
 
@@ -72,6 +74,16 @@ static struct reader reader_open(const char *brokers, const struct properties *p
   return reader;
 }
 
+/* The time of sending is the last run of digits in the key. */
+static void note_latency(FILE *file, const rd_kafka_message_t *message) {
+  int64_t now = monotonic_ns(), sent = 0, scale = 1;
+  const char *key = message->key;
+  size_t end = message->key_len;
+  while (end > 0 && (key[end - 1] < '0' || key[end - 1] > '9')) end -= 1;
+  for (; end > 0 && key[end - 1] >= '0' && key[end - 1] <= '9'; end -= 1, scale *= 10) sent += (key[end - 1] - '0') * scale;
+  fprintf(file, "%lld\n", (long long)(now - sent));
+}
+
 /* Takes what one client has without waiting longer than `wait_ms` for the first message. Returns whether it took any. */
 static bool take(struct reader *reader, int wait_ms, struct tally *tally) {
   bool any = false;
@@ -85,6 +97,7 @@ static bool take(struct reader *reader, int wait_ms, struct tally *tally) {
     }
     tally->entries += 1;
     tally->bytes += (int64_t)message->len;
+    if (tally->latencies != NULL) note_latency(tally->latencies, message);
     reader->left -= 1;
     any = true;
     rd_kafka_message_destroy(message);
@@ -125,18 +138,20 @@ static void read_many(struct reader *readers, size_t count, double deadline, str
 
 int main(int argc, char **argv) {
   struct properties properties = {.count = 0};
-  const char *brokers = NULL, *topic = NULL;
+  const char *brokers = NULL, *topic = NULL, *latencies = NULL;
   int64_t count = 0, consumers = 1, timeout_s = 120;
   static const struct option options[] = {
       {"brokers", required_argument, NULL, 'b'}, {"topic", required_argument, NULL, 't'},
       {"count", required_argument, NULL, 'n'}, {"consumers", required_argument, NULL, 'k'},
-      {"timeout-s", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+      {"timeout-s", required_argument, NULL, 's'}, {"latencies", required_argument, NULL, 'l'},
+      {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
   for (int option; (option = getopt_long(argc, argv, "X:h", options, NULL)) != -1;) {
     switch (option) {
     case 'b': brokers = optarg; break;
     case 't': topic = optarg; break;
     case 'n': count = number("count", optarg, 1, INT64_MAX / 2); break;
     case 'k': consumers = number("consumers", optarg, 1, CONSUMERS_MAX); break;
+    case 'l': latencies = optarg; break;
     case 's': timeout_s = number("timeout-s", optarg, 1, 86400); break;
     case 'X': properties_add(&properties, optarg); break;
     case 'h': fputs(usage, stdout); return 0;
@@ -153,12 +168,14 @@ int main(int argc, char **argv) {
   double started_at = monotonic_seconds(), started_cpu = process_cpu_seconds(), deadline = started_at + (double)timeout_s;
   for (int64_t index = 0; index < consumers; index++) assign_all(readers[index].client, topic);
   struct tally tally = {.entries = 0};
+  if (latencies != NULL && (tally.latencies = fopen(latencies, "w")) == NULL) fail(1, "%s: %s", latencies, strerror(errno));
   if (consumers == 1)
     read_one(&readers[0], deadline, &tally);
   else
     read_many(readers, (size_t)consumers, deadline, &tally);
   tally.last_at = monotonic_seconds();
   tally.last_cpu = process_cpu_seconds();
+  if (tally.latencies != NULL && fclose(tally.latencies) != 0) fail(1, "%s: %s", latencies, strerror(errno));
 
   printf("{\"entries\":%lld,\"bytes\":%lld,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"total_seconds\":%.6f,\"total_cpu_seconds\":%.6f,"
          "\"max_rss_kb\":%ld,\"consumers\":%lld}\n",

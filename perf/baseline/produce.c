@@ -30,6 +30,7 @@ static const char usage[] =
     "  --window-bytes W    never more than W bytes unread in a partition by the groups of --groups\n"
     "  --groups A,B,…      consumer groups to keep pace with\n"
     "  --timeout-s S       give up after S seconds (default 300)\n"
+    "  --stamp             object names hold the time of sending, CLOCK_MONOTONIC in ns; sends are spread evenly with --rate\n"
     "  --print             print the first entry and its key instead of sending anything\n"
     "  -X name=value       any librdkafka property (repeatable)\n"
     "Prints one JSON object: entries, bytes, value_bytes, seconds, low, high (offsets summed over the partitions).\n";
@@ -39,7 +40,7 @@ struct job {
   struct properties properties;
   struct list sites, groups;
   struct entry_options entry;
-  bool one_site_each, print;
+  bool one_site_each, print, stamp;
   int64_t count, objects, first, rate, window_bytes, timeout_s;
   int32_t partitions;
 };
@@ -127,7 +128,8 @@ static size_t write_entry(const struct job *job, int64_t sequence, char *value, 
     options.sites = &job->entry.sites[(size_t)sequence % job->entry.site_count];
     options.site_count = 1;
   }
-  size_t length = entry_write(&options, job->first + sequence % job->objects, sequence / job->objects, value, key, key_length);
+  int64_t object = job->stamp ? monotonic_ns() : job->first + sequence % job->objects;
+  size_t length = entry_write(&options, object, sequence / job->objects, value, key, key_length);
   if (length == 0) fail(2, "no entry for these sites fits into %zu bytes (at most %d)", options.bytes, ENTRY_BYTES_MAX);
   return length;
 }
@@ -151,7 +153,7 @@ static void send_entry(const struct job *job, struct run *run, int64_t sequence)
 
 static void fill(const struct job *job, struct run *run, double started_at) {
   for (int64_t sequence = 0; sequence < job->count; sequence++) {
-    if (job->rate > 0 && sequence % 16 == 0) {
+    if (job->rate > 0 && sequence % (job->stamp ? 1 : 16) == 0) {
       double due = started_at + (double)sequence / (double)job->rate;
       for (double now; (now = monotonic_seconds()) < due;) {
         rd_kafka_poll(run->client, 0);
@@ -197,7 +199,7 @@ static void print_first(const struct job *job) {
 }
 
 static void parse(int argc, char **argv, struct job *job) {
-  enum { PRINT = 256, ONE_SITE };
+  enum { PRINT = 256, ONE_SITE, STAMP };
   static const struct option options[] = {
       {"brokers", required_argument, NULL, 'b'},      {"topic", required_argument, NULL, 't'},
       {"count", required_argument, NULL, 'n'},        {"partitions", required_argument, NULL, 'p'},
@@ -206,7 +208,8 @@ static void parse(int argc, char **argv, struct job *job) {
       {"first", required_argument, NULL, 'f'},        {"bucket", required_argument, NULL, 'u'},
       {"rate", required_argument, NULL, 'r'},         {"window-bytes", required_argument, NULL, 'w'},
       {"groups", required_argument, NULL, 'g'},       {"timeout-s", required_argument, NULL, 's'},
-      {"print", no_argument, NULL, PRINT},            {"help", no_argument, NULL, 'h'},
+      {"stamp", no_argument, NULL, STAMP},            {"print", no_argument, NULL, PRINT},
+      {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
   for (int option; (option = getopt_long(argc, argv, "X:h", options, NULL)) != -1;) {
     switch (option) {
@@ -225,6 +228,7 @@ static void parse(int argc, char **argv, struct job *job) {
     case 'g': job->groups = list_parse(optarg); break;
     case 's': job->timeout_s = number("timeout-s", optarg, 1, 86400); break;
     case 'X': properties_add(&job->properties, optarg); break;
+    case STAMP: job->stamp = true; break;
     case PRINT: job->print = true; break;
     case 'h': fputs(usage, stdout); exit(0);
     default: fputs(usage, stderr); exit(2);

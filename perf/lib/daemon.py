@@ -15,9 +15,9 @@ PREFIX = "/_/backbeat/api"
 
 class Daemon:
     """`downbeat serve` with its own state directory and port. `kafka` is None for the broker inside the daemon, else the
-    bootstrap address of one outside. `properties` are librdkafka's, given alike to both sides of a comparison."""
+    bootstrap address of one outside. `places` adds to the configuration of a location. `properties` are librdkafka's, given alike to both sides of a comparison."""
 
-    def __init__(self, binary, directory, locations, kafka=None, cores=None, group="perf", topic="perf", properties=None, processor=None):
+    def __init__(self, binary, directory, locations, kafka=None, cores=None, group="perf", topic="perf", properties=None, processor=None, places=None):
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.locations = locations
@@ -27,7 +27,7 @@ class Daemon:
             "server": {"bindAddress": "127.0.0.1", "port": self.port},
             "extensions": {"replication": {
                 "topic": topic,
-                "destination": {"bootstrapList": [{"site": name, "type": "noop"} for name in locations]},
+                "destination": {"bootstrapList": [{"site": name, "type": "noop", **(places or {}).get(name, {})} for name in locations]},
                 "queueProcessor": {"groupId": group, **(processor or {})}}}}
         if kafka:
             configuration["kafka"] = {"hosts": kafka, "properties": properties or {}}
@@ -74,15 +74,16 @@ class Daemon:
     def wait_ready(self):
         wait_until(self._answers, READY_TIMEOUT_S, "the daemon's API", alive=[self.child])
 
-    def finished(self):
-        """Entries that have come to an end, of all locations together, from the daemon's own counters."""
+    def finished(self, location=None):
+        """Entries that have come to an end, of all locations together or of one, from the daemon's own counters."""
         status, _, body = self.request("GET", "/metrics", prefix="")
         if status != 200:
             raise RunError(f"GET /metrics: {status}")
         total = 0
         for line in body.splitlines():
             if line.startswith(b"downbeat_entries_total{") and not line.partition(b"}")[0].endswith((b'"taken"', b'"abandoned"', b'"gap"')):
-                total += int(line.rpartition(b" ")[2])
+                if location is None or f'location="{location}"'.encode() in line:
+                    total += int(line.rpartition(b" ")[2])
         return total
 
     def wait_committed(self, timeout_s=30):

@@ -50,7 +50,7 @@ def downbeat_binary(path):
 
 
 def floor_program(name):
-    """`http-floor` or `consumer-floor`: one layer of the daemon alone, built on demand (in Benchmarks/)."""
+    """`http-floor` or `consumer-floor`, one layer of the daemon alone, or `latency-summary`; built on demand (in Benchmarks/)."""
     command = ["swift", "build", "-c", "release", "--package-path", "Benchmarks", "--scratch-path", ".build-bench", "--product", name]
     if subprocess.run(command, cwd=ROOT, timeout=3600, check=False).returncode != 0:
         raise RunError(f"{name} did not build")

@@ -7,14 +7,17 @@ import shutil
 import sys
 import tempfile
 
+import latency
 import memory
+import neighbour
 import pipeline
 import rest
 import slow
 from environment import Report, build_baseline, downbeat_binary
 from processes import RunError
 
-SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "memory": memory.run, "slow": slow.run}
+SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "latency": latency.run, "memory": memory.run, "neighbour": neighbour.run,
+             "slow": slow.run}
 
 
 def parse():

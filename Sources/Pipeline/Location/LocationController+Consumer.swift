@@ -51,7 +51,9 @@ extension LocationController: ConsumerDelegate {
 extension Logger {
   /// librdkafka logs in syslog's levels; its notices and information are our debug.
   func librdkafka(_ line: KafkaLogLine) {
-    let level: Logger.Level = line.level <= 3 ? .error : line.level == 4 ? .warning : .debug
+    // Producers and consumers are given the same properties; that one kind ignores the other's is no news.
+    let isNoise = line.facility == "CONFWARN" && line.text.contains("will be ignored by this")
+    let level: Logger.Level = isNoise ? .debug : line.level <= 3 ? .error : line.level == 4 ? .warning : .debug
     log(level: level, "librdkafka", metadata: ["facility": "\(line.facility)", "text": "\(line.text)"])
   }
 }
