@@ -27,7 +27,7 @@ struct Downbeat: ParsableCommand {
       """,
     version: "downbeat \(Version.text)",
     groupedSubcommands: [
-      CommandGroup(name: "Daemon", subcommands: [Quickstart.self, Serve.self, CheckConfig.self, Broker.self]),
+      CommandGroup(name: "Daemon", subcommands: [Quickstart.self, Serve.self, CheckConfig.self, ResyncCommand.self, Broker.self]),
       CommandGroup(
         name: "Control",
         subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Top.self, Failed.self, Retry.self, Health.self]),

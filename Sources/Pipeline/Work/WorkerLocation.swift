@@ -29,7 +29,7 @@ public final class WorkerContext {
   public private(set) lazy var blocks = BlockPool()
   private let mode: FileOperationsMode
 
-  init(reactor: Reactor, mode: FileOperationsMode) {
+  public init(reactor: Reactor, mode: FileOperationsMode = .automatic) {
     self.reactor = reactor
     self.mode = mode
   }

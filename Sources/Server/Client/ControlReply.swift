@@ -96,6 +96,8 @@ enum ControlReply {
     var VersionId: String?
     var Size: Int64
     var LastModified: String
+    var Reason: String?
+    var Attempts: Int?
   }
 
   /// One location of a `pause?wait=` answer.

@@ -22,9 +22,13 @@ struct Failed: ParsableCommand {
     if control.json { return control.printBody(reply) }
     let page = try ControlReply.decode(ControlReply.FailedPage.self, reply.body)
     if page.Versions.isEmpty { return print("\(location.name): nothing has failed") }
-    var table = TextTable(header: ["BUCKET", "KEY", "VERSION", "SIZE", "LAST MODIFIED"], rightAligned: [3])
+    var table = TextTable(
+      header: ["BUCKET", "KEY", "VERSION", "SIZE", "LAST MODIFIED", "TRIES", "REASON"], rightAligned: [3, 5])
     for item in page.Versions {
-      table.add([item.Bucket, item.Key, item.VersionId ?? "-", String(item.Size), item.LastModified])
+      table.add([
+        item.Bucket, item.Key, item.VersionId ?? "-", String(item.Size), item.LastModified.isEmpty ? "-" : item.LastModified,
+        item.Attempts.map(String.init) ?? "-", item.Reason ?? "-",
+      ])
     }
     printLines(table.lines)
     if let next = page.NextMarker { print("more: downbeat failed \(location.name) --marker \(next)") }

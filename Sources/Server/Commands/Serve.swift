@@ -31,9 +31,15 @@ struct Serve: ParsableCommand {
 
   /// - Errors: everything wrong with the arguments or the file, after printing the file's errors one a line.
   func options(environment: [String: String] = Environment.variables) throws(CommandFailure) -> ServeOptions {
+    try Self.options(config: config, stateDir: stateDir, purpose: try mode.purpose(), environment: environment)
+  }
+
+  /// The configuration as `serve` finds it, for other commands as well.
+  static func options(
+    config: String?, stateDir: String, purpose: ConfigurationPurpose, environment: [String: String] = Environment.variables
+  ) throws(CommandFailure) -> ServeOptions {
     let fromEnvironment = environment["BACKBEAT_CONFIG_FILE"].flatMap { $0.isEmpty ? nil : $0 }
     let path = Paths.absolute(config ?? fromEnvironment ?? Self.standardConfiguration)
-    let purpose = try mode.purpose()
     let loaded = ConfigurationLoader.load(path: path, purpose: purpose, environment: environment)
     let errors = loaded.diagnostics.filter { $0.severity == .error }
     guard let configuration = loaded.configuration else {

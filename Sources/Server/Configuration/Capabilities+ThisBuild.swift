@@ -4,6 +4,6 @@ extension Capabilities {
   static let thisBuild = Capabilities(
     locationTypes: [.file, .noop],
     sourceTypes: [.file],
-    roles: [.api, .queueProcessor, .populator],
+    roles: [.api, .queueProcessor, .statusProcessor, .populator],
     externalServers: true)
 }

@@ -37,7 +37,7 @@ struct ReplicationReader {
   }
 
   private func needsSource(_ locations: [Configuration.Location]) -> Bool {
-    let isReader = !purpose.roles.isDisjoint(with: [.queueProcessor, .populator])
+    let isReader = !purpose.roles.isDisjoint(with: [.queueProcessor, .statusProcessor, .populator])
     return isReader && locations.contains { !$0.isDisabled && $0.type != .noop }
   }
 

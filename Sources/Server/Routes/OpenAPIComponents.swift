@@ -46,7 +46,7 @@ enum OpenAPIComponents {
     "stuck":{"type":"array","description":"Tasks of this node that run too long","items":{"type":"object","required":["bucket","key","versionId","topic","partition","offset","since"]}},
     "partitions":{"type":"array","items":{"type":"object","required":["topic","partition","committed","end","node"]}},
     "notes":{"type":"array","items":{"type":"string"}}}},
-    "Failed":{"type":"object","required":["Bucket","Key","StorageClass","Size","LastModified"],"properties":{"Bucket":{"type":"string"},"Key":{"type":"string"},"VersionId":{"type":"string"},"StorageClass":{"type":"string"},"Size":{"type":"integer"},"LastModified":{"type":"string","format":"date-time"},"ReplicationStatus":{"const":"PENDING"}}},
+    "Failed":{"type":"object","required":["Bucket","Key","StorageClass","Size","LastModified"],"properties":{"Bucket":{"type":"string"},"Key":{"type":"string"},"VersionId":{"type":"string"},"StorageClass":{"type":"string"},"Size":{"type":"integer"},"LastModified":{"type":"string","format":"date-time"},"Reason":{"type":"string"},"Message":{"type":"string"},"Attempts":{"type":"integer"},"FailedAt":{"type":"string","format":"date-time"},"ReplicationStatus":{"const":"PENDING"}}},
     "Error":{"type":"object","required":["code","description"],"properties":{"code":{"type":"integer"},"description":{"type":"string"}},"additionalProperties":{"const":true}}}}
     """##
 }

@@ -95,6 +95,14 @@ struct FailedItem: Equatable, Sendable {
   var size: Int64
   /// ISO 8601, as stored with the object.
   var lastModified: String
+  /// Stable code; empty where nobody wrote down why it failed.
+  var reason = ""
+  /// One line for a person.
+  var message = ""
+  /// 0 where nobody counted.
+  var attempts = 0
+  /// Unix ms; nil for what was enqueued again.
+  var failedAtMs: Int64?
 }
 
 struct FailedPage: Equatable, Sendable {

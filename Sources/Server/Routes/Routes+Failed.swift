@@ -92,6 +92,10 @@ enum FailedBodies {
     json.member("StorageClass", item.location)
     json.member("Size", item.size)
     json.member("LastModified", item.lastModified)
+    if !item.reason.isEmpty { json.member("Reason", item.reason) }
+    if !item.message.isEmpty { json.member("Message", item.message) }
+    if item.attempts > 0 { json.member("Attempts", Int64(item.attempts)) }
+    if let failedAtMs = item.failedAtMs { json.member("FailedAt", ISO8601.string(ms: failedAtMs)) }
   }
 
   /// A non-empty array of objects; the message names the rule broken. Equal ones are asked for once.

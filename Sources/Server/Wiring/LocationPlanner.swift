@@ -11,6 +11,8 @@ struct LocationPlanner {
   static let queuedKiBMax = 16_384
   static let queuedKiBMin = 1_024
   static let queuedMessagesMax = 100_000
+  /// Status entries waiting for each that is being worked on: they are small, and most wait for a broker only.
+  static let statusWaitingFactor = 10
 
   /// Of librdkafka's statistics, which metrics show: about 1 KB of text for each partition every time.
   static let statisticsInterval = Duration.seconds(15)
@@ -18,14 +20,16 @@ struct LocationPlanner {
   let plan: NodePlan
   let bootstrapServers: String
 
-  func options(for site: String, work: WorkerLocation) throws(NodeFailure) -> LocationOptions {
+  /// - Parameter topic: of a replay, as named on the broker; nil: the location's own.
+  func options(for site: String, work: WorkerLocation, topic: String? = nil) throws(NodeFailure) -> LocationOptions {
     let settings = plan.configuration.replication.queueProcessor
     var options = LocationOptions(
       site: site,
       limits: KeyedScheduler.Limits(
         concurrency: settings.concurrency, waitingMax: settings.waitingMax, keyWaitingMax: settings.waitingPerKeyMax),
       pauseMode: plan.usesEmbeddedBroker || settings.pauseMode == .hold ? .hold : .unsubscribe,
-      consumer: try consumer(site), work: work, deadLetterTopic: plan.deadLetterTopic)
+      consumer: try consumer(settings.group(site: site), topic ?? plan.topic(of: site)), work: work,
+      deadLetterTopic: plan.deadLetterTopic)
     options.stuckAfter = .seconds(settings.stuckTaskS)
     if plan.usesEmbeddedBroker { options.commitInterval = .milliseconds(100) }
     return options
@@ -39,6 +43,16 @@ struct LocationPlanner {
       kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in try DrillReplicator(settings) })
   }
 
+  /// The status processor's.
+  func statusOptions(_ work: WorkerLocation) throws(NodeFailure) -> LocationOptions {
+    let settings = plan.configuration.replication.statusProcessor
+    let topic = plan.configuration.kafka.topic(plan.configuration.replication.statusTopic)
+    return LocationOptions(
+      site: work.site.name,
+      limits: KeyedScheduler.Limits(concurrency: settings.concurrency, waitingMax: settings.concurrency * Self.statusWaitingFactor),
+      pauseMode: .hold, consumer: try consumer(settings.groupID, topic), work: work, deadLetterTopic: plan.deadLetterTopic)
+  }
+
   func properties() throws(NodeFailure) -> KafkaProperties {
     do throws(KafkaPropertyError) {
       return try KafkaProperties(
@@ -48,10 +62,8 @@ struct LocationPlanner {
     }
   }
 
-  private func consumer(_ site: String) throws(NodeFailure) -> ConsumerConfiguration {
-    let settings = plan.configuration.replication.queueProcessor
-    var consumer = ConsumerConfiguration(
-      properties: try properties(), groupId: settings.group(site: site), topic: plan.topic(of: site))
+  private func consumer(_ group: String, _ topic: String) throws(NodeFailure) -> ConsumerConfiguration {
+    var consumer = ConsumerConfiguration(properties: try properties(), groupId: group, topic: topic)
     consumer.clientId = "downbeat-\(plan.configuration.nodeID)"
     consumer.statisticsInterval = Self.statisticsInterval
     let share = max(1, plan.servedLocations.count)

@@ -10,8 +10,13 @@ enum NodeAPI {
   }
 
   static func routes(of node: ReplicationNode) -> Routes {
-    let providers = Routes.Providers(
-      health: NodeHealth(node: node), prometheus: NodeMetrics(node: node), failedList: node.failedLists.map { NodeFailedList($0, reactor: node.reactor.handle) })
+    var providers = Routes.Providers(health: NodeHealth(node: node), prometheus: NodeMetrics(node: node))
+    if let desk = node.status.desk {
+      let provider = NodeFailedDesk(desk, reactor: node.reactor.handle, log: node.log)
+      (providers.failedList, providers.locationMetrics) = (provider, provider)
+    } else if let lists = node.failedLists {
+      providers.failedList = NodeFailedList(lists, reactor: node.reactor.handle)
+    }
     return Routes(service: NodeControl(node: node), policy: policy(node.plan.configuration.server), providers: providers)
   }
 }

@@ -100,7 +100,7 @@ final class NodeFailedList: FailedListProvider {
 }
 
 /// A reply that must run on T0; the task above runs there and nowhere else.
-private final class ReplyBox<Value: Sendable>: @unchecked Sendable {  // made and used on T0 only
+final class ReplyBox<Value: Sendable>: @unchecked Sendable {  // made and used on T0 only
   private let body: (Value?) -> Void
   init(_ body: @escaping (Value?) -> Void) { self.body = body }
   func reply(_ value: Value?) { body(value) }
@@ -111,6 +111,7 @@ extension FailedItem {
     self.init(
       object: ObjectVersionName(
         bucket: record.bucket, key: record.key, versionId: record.versionId.isEmpty ? nil : record.versionId),
-      location: location, size: record.size, lastModified: record.lastModified)
+      location: location, size: record.size, lastModified: record.lastModified, reason: record.reason,
+      message: record.message, attempts: record.attempts, failedAtMs: record.failedAtMs)
   }
 }

@@ -60,6 +60,8 @@ struct NodePlan: Sendable {
     usesEmbeddedBroker ? nil : configuration.kafka.topic(configuration.replication.statusTopic)
   }
 
+  var failedTopic: String { configuration.kafka.topic(configuration.replication.failedTopic) }
+  var metricsTopic: String { configuration.kafka.topic(configuration.metricsTopic) }
   var deadLetterTopic: String { configuration.kafka.topic(configuration.replication.deadLetterTopic) }
 }
 

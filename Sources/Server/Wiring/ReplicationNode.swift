@@ -25,6 +25,8 @@ final class ReplicationNode {
   private(set) var feed: EmbeddedFeed?
   /// Embedded mode's failed lists.
   private(set) var failedLists: FailedLists?
+  /// What becomes of the results of copies beside an external broker.
+  private(set) var status: NodeStatus!
   /// The locations the populator enqueues for.
   private(set) var populated: [PopulatedLocation] = []
   /// Failures met while listing, on their way to the failed lists.
@@ -65,10 +67,15 @@ final class ReplicationNode {
     } catch {
       throw NodeFailure("\(error)")
     }
-    outbox.onRoom = { [unowned self] in for location in self.locations { location.creditAvailable() } }
+    outbox.onRoom = { [unowned self] in
+      for location in locations { location.creditAvailable() }
+      status.creditAvailable()
+    }
     coordinator = try ControlPlane(plan: plan, reactor: reactor, log: log).makeCoordinator()
     idGuard = NodeIdGuard(reactor: reactor, coordinator: coordinator, log: log) { [unowned self] in fail($0) }
+    status = NodeStatus(node: self, planner: planner)
     try addLocations(planner)
+    try status.start()
     observeOthers()
     try listen()
     coordinator.start()
@@ -106,7 +113,7 @@ final class ReplicationNode {
   private func reportCounts() {
     reactor.schedule(after: Self.countPeriod) { [weak self] _ in
       guard let self, !lifecycle.isStopping else { return }
-      for location in locations { coordinator.locationReported(LocationKey(.crr, location.site), location.report) }
+      for location in locations { coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location)) }
       reportCounts()
     }
   }
@@ -141,10 +148,11 @@ final class ReplicationNode {
       let location = try LocationController(reactor: reactor, pool: pool, outbox: outbox, options: options, log: log)
       location.observer = self
       locations.append(location)
-      coordinator.add(LocationKey(.crr, site), sink: location)
     } catch {
       throw NodeFailure("location \(site): \(error)")
     }
+    let replays = try status.addReplays(of: site, work)
+    coordinator.add(LocationKey(.crr, site), sink: LocationGroup([locations[locations.count - 1]] + replays))
   }
 
   private func startFeed(_ planner: LocationPlanner) throws(NodeFailure) {
@@ -251,7 +259,7 @@ final class ReplicationNode {
     }
     openStops = locations.count + 1
     for location in locations { location.stop() }
-    partStopped()
+    status.stop { [unowned self] in self.partStopped() }
   }
 
   private func partStopped() {
@@ -276,6 +284,7 @@ final class ReplicationNode {
   private func end() {
     lifecycle.ended()
     if let stopTimer { reactor.cancel(stopTimer) }
+    status.end()
     pool.stop()
     // Whoever wants to say something about the end may still want to read the failed lists.
     if let onEnded { return onEnded() }
@@ -295,13 +304,13 @@ final class ReplicationNode {
 
 extension ReplicationNode: LocationObserver {
   func locationReports(_ location: LocationController) {
-    coordinator.locationReported(LocationKey(.crr, location.site), location.report)
+    coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location))
     // A location that should run is listed for at once; one that should not stops being listed for at once.
     feed?.location(location.site, shouldRun: location.isPausedByDesire == false && !lifecycle.isStopping)
   }
 
   func location(_ location: LocationController, finished outcome: WorkOutcome) {
-    if location.effective == .pausing { coordinator.locationReported(LocationKey(.crr, location.site), location.report) }
+    if location.effective == .pausing { coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location)) }
     guard case .failed(let failure) = outcome else { return }
     log.error(
       "not replicated",

@@ -189,13 +189,13 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
 
   @Test func failedListsAPageAndNamesTheNext() throws {
     let body =
-      #"{"IsTruncated":true,"Versions":[{"Bucket":"b","Key":"x/ü","StorageClass":"a b","Size":7,"LastModified":"T"}],"NextMarker":42}"#
+      #"{"IsTruncated":true,"Versions":[{"Bucket":"b","Key":"x/ü","StorageClass":"a b","Size":7,"LastModified":"T","Reason":"TargetFull","Attempts":6}],"NextMarker":42}"#
     let result = try control(["failed", "a b", "--marker", "43"], [CannedServer.reply(200, body)])
     #expect(result.requests == ["GET /_/crr/failed?sitename=a%20b&marker=43 HTTP/1.1"])
     #expect(
       result.output == """
-        BUCKET  KEY  VERSION  SIZE  LAST MODIFIED
-        b       x/ü  -           7  T
+        BUCKET  KEY  VERSION  SIZE  LAST MODIFIED  TRIES  REASON
+        b       x/ü  -           7  T                  6  TargetFull
         more: downbeat failed a b --marker 42
 
         """)

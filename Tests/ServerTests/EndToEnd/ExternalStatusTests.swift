@@ -1,0 +1,141 @@
+// The way of a result beside an external broker, as an operator sees it: `resync` enqueues, the daemon copies, the status processor
+// marks the source, the failed list in Redis names what failed, a retry clears it. The real binary four times over: broker,
+// daemon and commands; redis-server.
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+
+private final class ExternalBench {
+  let directory = TemporaryDirectory()
+  let port: UInt16
+  private let broker: ChildProcess
+  private let redis: ChildProcess
+  var configuration: String { "\(directory.path)/config.yaml" }
+
+  init() throws {
+    port = try freeLoopbackPort()
+    for name in ["source", "source/photos", "east", "west", "west/photos"] { _ = mkdir("\(directory.path)/\(name)", 0o755) }
+    broker = try ChildProcess(
+      try downbeatBinary(), ["broker"], outputPath: "\(directory.path)/broker")
+    let redisPort = try freeLoopbackPort()
+    redis = try ChildProcess(
+      "redis-server", ["--port", "\(redisPort)", "--bind", "127.0.0.1", "--dir", directory.path, "--save", "", "--appendonly", "no"],
+      outputPath: "\(directory.path)/redis")
+    let (broker, redis) = (self.broker, self.redis)
+    #expect(eventually { broker.output.contains("\n") && redis.output.contains("Ready to accept connections") })
+    let hosts = broker.output.split(separator: "\n").first ?? ""
+    try writeFile(
+      configuration,
+      """
+      server: { port: \(port) }
+      kafka: { hosts: "\(hosts)" }
+      redis: { host: 127.0.0.1, port: \(redisPort) }
+      extensions:
+        replication:
+          source: { type: file, path: \(directory.path)/source }
+          destination:
+            bootstrapList:
+              - { site: east, type: file, path: \(directory.path)/east }
+              - { site: west, type: file, path: \(directory.path)/west }
+      """)
+  }
+
+  func start() throws -> ChildProcess {
+    let process = try ChildProcess(
+      try downbeatBinary(), ["serve", "--embedded", "--config", configuration, "--state-dir", "\(directory.path)/state"],
+      outputPath: "\(directory.path)/daemon")
+    // Nobody listens at first: not an error while starting.
+    let isReady = eventually(within: .seconds(30)) { (try? get("/_/ready").status) == 200 || process.poll() != nil }
+    #expect(isReady && process.poll() == nil, "\(process.output)")
+    return process
+  }
+
+  func end() {
+    for process in [broker, redis] {
+      process.signal(SIGTERM)
+      _ = process.wait()
+    }
+  }
+
+  func get(_ path: String) throws -> LoopbackResponse { try request("GET", path, port: port) }
+
+  /// One command. - Returns: what it printed, and how it ended.
+  func run(_ arguments: String...) throws -> (output: String, ending: ChildProcess.Ending?) {
+    let path = "\(directory.path)/command-\(Instant.nowUncached().ns)"
+    let process = try ChildProcess(try downbeatBinary(), arguments, outputPath: path)
+    let ending = process.wait(within: .seconds(60))
+    return (process.output, ending)
+  }
+
+  func resync(_ site: String, _ more: String...) throws -> (output: String, ending: ChildProcess.Ending?) {
+    let path = "\(directory.path)/resync-\(Instant.nowUncached().ns)"
+    let fixed = ["resync", "--config", configuration, "--state-dir", "\(directory.path)/state", "--location", site]
+    let process = try ChildProcess(try downbeatBinary(), fixed + more, outputPath: path)
+    let ending = process.wait(within: .seconds(60))
+    return (process.output, ending)
+  }
+
+  func status(_ key: String, _ site: String? = nil) -> String? {
+    let name = site.map { "user.\($0)-replication-status" } ?? "user.replication-status"
+    return extendedAttribute(name, of: "\(directory.path)/source/photos/\(key)")
+  }
+}
+
+@Suite(.serialized) struct ExternalStatusTests {
+  @Test func whatIsEnqueuedIsMarkedListedAndRetried() throws {
+    let bench = try ExternalBench()
+    let count = 20
+    for index in 0..<count { try writeFile("\(bench.directory.path)/source/photos/cat\(index)", "cat \(index)") }
+    try writeFile("\(bench.directory.path)/west/photos/cat3", "somebody else's")
+    let url = ["--url", "http://127.0.0.1:\(bench.port)"]
+    let dry = try bench.resync("east", "--dry-run")
+    #expect(dry.ending == .exited(0) && dry.output.contains("20 listed, 0 there already, 20 to enqueue"), "\(dry)")
+    let daemon = try bench.start()
+    for site in ["east", "west"] {
+      let resync = try bench.resync(site)
+      #expect(resync.ending == .exited(0) && resync.output.contains("20 enqueued"), "\(resync)")
+    }
+    let isMarked = eventually(within: .seconds(60)) {
+      (0..<count).allSatisfy { bench.status("cat\($0)") == ($0 == 3 ? "FAILED" : "COMPLETED") }
+    }
+    #expect(isMarked, "\((0..<count).map { bench.status("cat\($0)") ?? "-" }) \(daemon.output)")
+    #expect(eventually(within: .seconds(30)) { bench.status("cat3", "east") == "COMPLETED" }, "\(daemon.output)")
+    #expect(bench.status("cat3", "west") == "FAILED")
+
+    let list = "/_/crr/failed?sitename=west"
+    #expect(eventually(within: .seconds(60)) { (try? bench.get(list).body.contains("TargetOccupied")) == true })  // not yet there
+    let page = try bench.get(list).body
+    #expect(page.contains(#""Bucket":"photos","Key":"cat3","StorageClass":"west","Size":5"#), "\(page)")
+    #expect(page.contains(#""Attempts":1"#), "\(page)")
+    let failed = try bench.run("failed", "west", url[0], url[1])
+    #expect(failed.ending == .exited(0) && failed.output.contains("TargetOccupied"), "\(failed)")
+    #expect(try bench.get("/_/crr/failed/photos/cat3?versionId=").status == 200)
+
+    unlink("\(bench.directory.path)/west/photos/cat3")
+    let retry = try bench.run("retry", "west", "--all", url[0], url[1])
+    #expect(retry.ending == .exited(0) && retry.output.contains("1 of 1"), "\(retry) \(daemon.output)")
+    #expect(eventually(within: .seconds(60)) { bench.status("cat3") == "COMPLETED" }, "\(daemon.output)")
+    #expect(try bench.get(list).body == #"{"IsTruncated":false,"Versions":[]}"#)
+    let again = try bench.resync("west")
+    #expect(again.output.contains("20 listed, 20 there already, 0 enqueued"), "\(again)")
+    let isCounted = eventually(within: .seconds(60)) {
+      (try? bench.get("/_/metrics/crr/all/completions").body.contains(#""count":40"#)) == true  // counted a moment later
+    }
+    let metrics = try bench.get("/_/metrics/crr/all").body
+    #expect(isCounted, "\(metrics)")
+
+    daemon.signal(SIGTERM)
+    #expect(daemon.wait() == .exited(0), "\(daemon.output)")
+    bench.end()
+  }
+
+  @Test func aResyncNamesWhatItCannotDo() throws {
+    let bench = try ExternalBench()
+    let unknown = try bench.resync("north")
+    #expect(unknown.ending == .exited(2) && unknown.output.contains("no location “north”"), "\(unknown)")
+    let bucket = try bench.resync("east", "--bucket", "none")
+    #expect(bucket.ending == .exited(1), "\(bucket)")
+    bench.end()
+  }
+}
