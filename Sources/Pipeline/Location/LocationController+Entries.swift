@@ -85,6 +85,7 @@ extension LocationController {
     }
     let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
     count(completion.outcome)
+    if case .running(let since) = record.stage { time(since, completion.outcome) }
     observer?.location(self, finished: completion.outcome)
     conclude(completion, record)
     if let next = finished.next { start(slot: next) }
@@ -134,6 +135,15 @@ extension LocationController {
     ledgers.finish(handle)
     let partition = handle.partition
     if holds.isWindowHeld(partition), !ledgers.isFull(partition) { updateHolds { $0.remove(.window, partition) } }
+  }
+
+  private func time(_ since: Instant, _ outcome: WorkOutcome) {
+    let ns = (reactor.now - since).nanoseconds
+    switch outcome {
+    case .failed: taskTimes.add(ns, isFailure: true)
+    case .done, .alreadyThere: taskTimes.add(ns, isFailure: false)
+    case .skipped, .deadLetter, .abandoned: break
+    }
   }
 
   private func count(_ outcome: WorkOutcome) {

@@ -29,6 +29,8 @@ public final class StatusCounters: Sendable {
     public var written: [String: UInt64] = [:]
     /// By site, then by status.
     public var latency: [String: [String: Histogram]] = [:]
+    /// Sent to replay topics, by site: objects, and their bytes.
+    public var replayed: [String: (objects: UInt64, bytes: UInt64)] = [:]
   }
 
   private let state = Lock(Figures())
@@ -36,6 +38,14 @@ public final class StatusCounters: Sendable {
   public init() {}
 
   public var figures: Figures { state.withLock { $0 } }
+
+  func countReplay(site: String, bytes: Int64) {
+    state.withLock { figures in
+      figures.kinds[.replayed, default: 0] += 1
+      figures.replayed[site, default: (0, 0)].objects += 1
+      figures.replayed[site, default: (0, 0)].bytes += UInt64(max(0, bytes))
+    }
+  }
 
   func count(_ kind: Kind) { state.withLock { $0.kinds[kind, default: 0] += 1 } }
 

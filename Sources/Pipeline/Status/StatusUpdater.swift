@@ -78,7 +78,7 @@ public final class StatusUpdater: EntryProcessor {
       counters.count(status, site: report.site, latencyMs: Self.latencyMs(entry))
       return result(.done(bytes: 0), status == .completed ? [metric("completed", entry, report)] : [])
     case .replay(let topic, let count)?:
-      counters.count(.replayed)
+      counters.countReplay(site: report.site, bytes: entry.hasData ? entry.contentLength : 0)
       return result(
         .done(bytes: 0),
         [OutgoingMessage(

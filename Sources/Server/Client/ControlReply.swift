@@ -100,6 +100,21 @@ enum ControlReply {
     var Attempts: Int?
   }
 
+  /// `GET /metrics/{service}/{location}`; the ingestion service has no sizes and no failures.
+  struct Metrics: Decodable {
+    struct Part<Count: Decodable, Size: Decodable>: Decodable {
+      struct Results: Decodable {
+        var count: Count
+        var size: Size?
+      }
+      var results: Results
+    }
+    var pending: Part<Int64, Int64>
+    var completions: Part<Int64, Int64>
+    var failures: Part<Int64, Int64>?
+    var throughput: Part<String, String>
+  }
+
   /// One location of a `pause?wait=` answer.
   struct Drain: Decodable {
     var state: String

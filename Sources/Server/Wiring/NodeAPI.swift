@@ -16,6 +16,7 @@ enum NodeAPI {
       (providers.failedList, providers.locationMetrics) = (provider, provider)
     } else if let lists = node.failedLists {
       providers.failedList = NodeFailedList(lists, reactor: node.reactor.handle)
+      providers.locationMetrics = NodeLocationMetrics(node: node)
     }
     return Routes(service: NodeControl(node: node), policy: policy(node.plan.configuration.server), providers: providers)
   }

@@ -5,7 +5,7 @@ internal import PipelineCore
 internal import Reactor
 
 final class NodeMetrics: PrometheusProvider {
-  private unowned let node: ReplicationNode
+  unowned let node: ReplicationNode
 
   init(node: ReplicationNode) { self.node = node }
 
@@ -26,7 +26,9 @@ final class NodeMetrics: PrometheusProvider {
     }
     entries(&page)
     gauges(&page)
+    taskTimes(&page)
     kafka(&page)
+    statusProcessor(&page)
     controlPlane(&page)
     reactor(&page)
     text += page.bytes
@@ -95,7 +97,7 @@ final class NodeMetrics: PrometheusProvider {
     }
   }
 
-  private func queue(_ location: LocationController) -> [(String, String)] {
+  func queue(_ location: LocationController) -> [(String, String)] {
     [("topic", location.options.consumer.topic), ("group", location.options.consumer.groupId)]
   }
 
@@ -128,45 +130,8 @@ final class NodeMetrics: PrometheusProvider {
     page.family("downbeat_reactor_stale_events_total", .counter, "Events that arrived for a closed registration.")
     page.sample(statistics.staleEvents, [])
     page.family("downbeat_reactor_busy_seconds_max", .gauge, "Longest turn of the event loop.")
-    page.line("downbeat_reactor_busy_seconds_max \(Double(statistics.busyNsMax) / 1e9)")
+    page.reading(Double(statistics.busyNsMax) / 1e9, [])
     page.family("downbeat_outbox_messages", .gauge, "Dead letters and statuses not acknowledged yet.")
     page.sample(UInt64(node.outbox.count), [])
-  }
-}
-
-/// Text format 0.0.4.
-struct MetricsPage {
-  enum Kind: String { case counter, gauge }
-
-  private(set) var bytes: [UInt8] = []
-  private var name = ""
-
-  mutating func family(_ name: String, _ kind: Kind, _ help: String) {
-    self.name = name
-    line("# HELP \(name) \(help)")
-    line("# TYPE \(name) \(kind.rawValue)")
-  }
-
-  mutating func sample(_ value: UInt64, _ labels: [(String, String)]) {
-    let list = labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",")
-    line(labels.isEmpty ? "\(name) \(value)" : "\(name){\(list)} \(value)")
-  }
-
-  mutating func line(_ text: String) {
-    bytes += text.utf8
-    bytes.append(UInt8(ascii: "\n"))
-  }
-
-  private static func escaped(_ text: String) -> String {
-    var result = ""
-    for character in text.unicodeScalars {
-      switch character {
-      case "\\": result += "\\\\"
-      case "\"": result += "\\\""
-      case "\n": result += "\\n"
-      default: result.unicodeScalars.append(character)
-      }
-    }
-    return result
   }
 }

@@ -164,6 +164,8 @@ final class LocationGroup: LocationSink {
   func desiredChanged(paused: Bool, version: StateVersion) {
     for member in members { member.desiredChanged(paused: paused, version: version) }
   }
+
+  func allNodesDrained() { for member in members { member.allNodesDrained() } }
 }
 
 /// Something a detached task does on T0 at its end.

@@ -256,7 +256,7 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
   @Test func checkConfigPrintsRemarksAndExitsByThem() throws {
     let directory = TemporaryDirectory()
     let good = directory.write("good.yaml", "extra: 1\nnode: { id: n }\n")
-    let fine = try downbeat(["check-config", good])
+    let fine = try downbeat(["check-config", "--embedded", good])
     #expect(fine.code == 0)
     #expect(fine.output.contains("good.yaml:1:8: note: extra: unknown field, ignored\n"))
     #expect(fine.output.hasSuffix("good.yaml: good. Node n, API on 127.0.0.1:8900, no location to serve.\n"))

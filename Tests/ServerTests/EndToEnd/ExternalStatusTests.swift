@@ -124,6 +124,14 @@ private final class ExternalBench {
     }
     let metrics = try bench.get("/_/metrics/crr/all").body
     #expect(isCounted, "\(metrics)")
+    let table = try bench.run("metrics", url[0], url[1])
+    #expect(table.ending == .exited(0) && table.output.contains("COMPLETED") && table.output.contains("all "), "\(table)")
+    let prometheus = try bench.get("/metrics").body
+    #expect(PrometheusText(prometheus).problems.isEmpty)
+    for name in ["s3_replication_status_changed_total", "s3_replication_latency_seconds_bucket", "downbeat_status_in_flight"] {
+      #expect(prometheus.contains(name), "\(prometheus)")
+    }
+    #expect(prometheus.contains(#"s3_replication_status_changed_total{origin="replication",replicationStatus="COMPLETED"} 40"#))
 
     daemon.signal(SIGTERM)
     #expect(daemon.wait() == .exited(0), "\(daemon.output)")

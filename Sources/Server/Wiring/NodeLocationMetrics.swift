@@ -1,0 +1,61 @@
+// The metrics routes of a node without Redis: what this node's own locations did, counted in memory since its start.
+internal import Pipeline
+internal import PipelineCore
+internal import Reactor
+
+final class NodeLocationMetrics: LocationMetricsProvider {
+  /// How often the locations' counters are looked at.
+  static let period = Duration.seconds(5)
+
+  private struct Seen {
+    var done: UInt64 = 0
+    var bytes: Int64 = 0
+    var counts = IntervalCounts()
+  }
+
+  private unowned let node: ReplicationNode
+  private var seen: [String: Seen] = [:]
+
+  init(node: ReplicationNode) {
+    self.node = node
+    watch()
+  }
+
+  private func watch() {
+    look()
+    node.reactor.schedule(after: Self.period) { [weak self] _ in self?.watch() }
+  }
+
+  private func look() {
+    let now = WallClock.nowMs()
+    for location in node.locations {
+      var known = seen[location.site] ?? Seen()
+      let counters = location.counters
+      known.counts.add(ops: Int64(counters.done - known.done), bytes: counters.bytes - known.bytes, atMs: now)
+      (known.done, known.bytes) = (counters.done, counters.bytes)
+      seen[location.site] = known
+    }
+  }
+
+  func metrics(of locations: [LocationKey], _ reply: @escaping (LocationMetrics?) -> Void) {
+    look()
+    let now = WallClock.nowMs()
+    var sum = LocationMetrics()
+    for key in locations where key.service == .crr {
+      guard let location = node.location(key.location), let known = seen[key.location] else { continue }
+      let (day, rates) = (known.counts.day(nowMs: now), known.counts.rates(nowMs: now))
+      sum.completions.count += day.ops
+      sum.completions.bytes += day.bytes
+      sum.operationsPerSecond += rates.ops
+      sum.bytesPerSecond += rates.bytes
+      sum.pending.count += max(Int64(location.inFlightCount), Int64(node.feed?.status(of: key.location)?.unconsumed ?? 0))
+      sum.failures += Int64(node.failedLists?.list(of: key.location)?.count ?? 0)
+    }
+    reply(sum)
+  }
+
+  /// Objects are not counted one by one here.
+  func metrics(of object: ObjectVersionName, at location: LocationKey, _ reply: @escaping (ObjectMetrics?) -> Void) {
+    reply(ObjectMetrics())
+  }
+}

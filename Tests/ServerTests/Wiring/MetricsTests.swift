@@ -1,0 +1,84 @@
+// The Prometheus text, and the counts behind the metrics routes of a node without Redis.
+import Glibc
+import TestSupport
+import Testing
+
+@testable import Server
+
+/// What is wrong with a text in format 0.0.4, as far as a scraper would mind.
+struct PrometheusText {
+  private(set) var problems: [String] = []
+
+  init(_ text: String) {
+    var types: [String: String] = [:]
+    var seen: Set<Substring> = []
+    var family = ""
+    if !text.hasSuffix("\n") { problems.append("does not end with a newline") }
+    for line in text.split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if line.hasPrefix("# TYPE ") {
+        family = String(words[2])
+        if types.updateValue(String(words[3]), forKey: family) != nil { problems.append("\(family) stands in two places") }
+      } else if !line.hasPrefix("#") {
+        let series = line.prefix { $0 != "{" && $0 != " " }
+        let isPart = ["", "_bucket", "_sum", "_count"].contains { series == family + $0 }
+        if !isPart { problems.append("\(series) below \(family)") }
+        if series != family, types[family] != "histogram" { problems.append("\(series) is part of no histogram") }
+        guard let space = line.lastIndex(of: " "), Double(line[line.index(after: space)...]) != nil else {
+          problems.append("no value: \(line)")
+          continue
+        }
+        if !seen.insert(line[..<space]).inserted { problems.append("twice: \(line)") }
+      }
+    }
+  }
+}
+
+@Suite struct MetricsTests {
+  @Test func aPageIsWhatAScraperReads() {
+    var page = MetricsPage()
+    page.family("a_total", .counter, "Things.")
+    page.sample(3, [("name", "say \"hi\" \\ \n")])
+    page.family("b_seconds", .histogram, "Times.")
+    page.histogram([1, 0, 2], bounds: ["0.1", "1"], sum: 7.5, [("x", "y")])
+    page.family("c", .gauge, "One.")
+    page.reading(0.25, [])
+    let text = String(decoding: page.bytes, as: UTF8.self)
+    #expect(
+      text == """
+        # HELP a_total Things.
+        # TYPE a_total counter
+        a_total{name="say \\"hi\\" \\\\ \\n"} 3
+        # HELP b_seconds Times.
+        # TYPE b_seconds histogram
+        b_seconds_bucket{x="y",le="0.1"} 1
+        b_seconds_bucket{x="y",le="1"} 1
+        b_seconds_bucket{x="y",le="+Inf"} 3
+        b_seconds_sum{x="y"} 7.5
+        b_seconds_count{x="y"} 3
+        # HELP c One.
+        # TYPE c gauge
+        c 0.25
+
+        """)
+    #expect(PrometheusText(text).problems.isEmpty)
+    #expect(PrometheusText("# TYPE a counter\nb 1\na x\n").problems.count == 3)
+  }
+
+  @Test func aDayOfIntervalsIsKeptAndRatesAreThoseOfFifteenMinutes() {
+    let interval = IntervalCounts.intervalMs
+    let start: Int64 = 1_900_000_000_000 / interval * interval
+    var counts = IntervalCounts()
+    // Backbeat's own example: 25, 0, 0, 25 operations, half of the newest interval gone.
+    counts.add(ops: 25, bytes: 1_024, atMs: start)
+    counts.add(ops: 25, bytes: 1_024, atMs: start + 3 * interval)
+    let now = start + 3 * interval + interval / 2
+    #expect(abs(counts.rates(nowMs: now).ops - 37.5 / 900) < 1e-9)
+    #expect(counts.day(nowMs: now) == (50, 2_048))
+    #expect(counts.day(nowMs: start + 86_400_000) == (25, 1_024))
+    #expect(counts.day(nowMs: start + 2 * 86_400_000) == (0, 0))
+    #expect(counts.rates(nowMs: start + 86_400_000).ops == 0)
+    for index in 0..<1_000 { counts.add(ops: 1, bytes: 0, atMs: start + Int64(index) * interval) }
+    #expect(counts.day(nowMs: start + 999 * interval).ops == 288)
+  }
+}
