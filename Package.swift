@@ -58,7 +58,7 @@ let package = Package(
     .executableTarget(
       name: "Server",
       dependencies: [
-        "Reactor", "HTTP", "PipelineCore", "Pipeline",
+        "CLinux", "Reactor", "HTTP", "PipelineCore", "Pipeline",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),

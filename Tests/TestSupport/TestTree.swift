@@ -103,10 +103,15 @@ public func openFiles(under path: String) -> [String] {
 }
 
 /// Threads of this process, or descriptors, by /proc.
-public func countEntries(_ directory: String) -> Int {
-  guard let handle = opendir(directory) else { return 0 }
+public func entries(_ directory: String) -> [String] {
+  guard let handle = opendir(directory) else { return [] }
   defer { closedir(handle) }
-  var count = 0
-  while readdir(handle) != nil { count += 1 }
-  return count - 2
+  var names: [String] = []
+  while let entry = readdir(handle) {
+    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+    if name != ".", name != ".." { names.append(name) }
+  }
+  return names
 }

@@ -88,7 +88,7 @@ def machine():
 
 
 def commit():
-    changed = bool(_first_line(["git", "status", "--porcelain", "--untracked-files=no"]))
+    changed = bool(_first_line(["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!perf/results"]))
     return _first_line(["git", "rev-parse", "--short=12", "HEAD"]) + ("+changes" if changed else "")
 
 

@@ -11,6 +11,7 @@ enum ServeDaemon {
   /// - Returns: the exit code.
   static func run(_ options: ServeOptions) throws(CommandFailure) -> Int32 {
     SignalSource.block()
+    LargeBlocks.keepOutOfHeap()
     OpenFileLimit.raise()
     let threshold = LineLogHandler.bootstrap(.json, level: options.configuration.logLevel)
     let log = Logger(label: "downbeat")

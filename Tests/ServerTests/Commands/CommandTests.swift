@@ -258,6 +258,8 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     let good = directory.write("good.yaml", "extra: 1\nnode: { id: n }\n")
     let fine = try downbeat(["check-config", "--embedded", good])
     #expect(fine.code == 0)
+    let external = try downbeat(["check-config", good])
+    #expect(external.code == 2 && external.output.contains("kafka.hosts: is required"), "\(external.output)")
     #expect(fine.output.contains("good.yaml:1:8: note: extra: unknown field, ignored\n"))
     #expect(fine.output.hasSuffix("good.yaml: good. Node n, API on 127.0.0.1:8900, no location to serve.\n"))
     let bad = directory.write("bad.yaml", "server: { port: x }\nlog: { logLevel: y }\n")

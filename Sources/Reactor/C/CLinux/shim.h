@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <dirent.h>
 #include <limits.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <arpa/inet.h>
