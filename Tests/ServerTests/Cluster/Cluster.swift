@@ -20,9 +20,10 @@ final class Cluster {
   static let patience = Duration.seconds(90)
 
   /// Makes the nodes; starts none.
-  /// - Parameter sessionMs: of the consumer group. Short ones save time, because the embedded broker makes whoever joins an emptied
-  ///   group wait for about one; where a member lost by mistake would spoil the figures they are long.
-  init(_ ids: String..., mode: String = "hold", locations: [String] = ["east"], sessionMs: Int = 2_500) throws {
+  /// - Parameter sessionMs: of the consumer group. Short ones save time, because the embedded broker makes whoever joins a group
+  ///   wait for about one, but whoever joins an emptied group waits 3 s there, and with a session shorter than that is expelled
+  ///   meanwhile and never told; where a member lost by mistake would spoil the figures they are long.
+  init(_ ids: String..., mode: String = "hold", locations: [String] = ["east"], sessionMs: Int = 5_000) throws {
     servers = try ClusterServers.shared()
     (topic, chroot) = servers.nextNames()
     self.locations = locations

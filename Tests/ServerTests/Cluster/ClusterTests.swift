@@ -57,7 +57,7 @@ import Testing
     #expect(eventually(within: Cluster.patience) { (try? second.get("/_/ready").body.contains("TAKEN")) == true })  // not started yet
     #expect(second.wait(within: Cluster.patience) == .exited(1), "\(second.output)")
     #expect(second.output.contains("another live node has the id “twin”"))
-    #expect(cluster.node(0).isReady)
+    #expect(eventually(within: Cluster.patience) { cluster.node(0).isReady }, "\(cluster.node(0).output)")
     #expect(try cluster.node(0).post("/_/crr/pause/east?wait=60").status == 200)
     cluster.stop()
   }

@@ -32,7 +32,7 @@ final class FleetNode {
 final class Fleet: ProducerDelegate, ConsumerDelegate {
   static let topic = "backbeat-replication"
   /// The mock's first join takes 3 s; a shorter session expels the joiner.
-  static let sessionMs = 3_500
+  static let sessionMs = 4_500
 
   struct Shape {
     var partitions = 6
