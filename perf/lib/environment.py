@@ -14,7 +14,7 @@ from processes import RunError
 PERF = pathlib.Path(__file__).resolve().parent.parent
 ROOT = PERF.parent
 BIN = PERF / "out" / "bin"
-PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "make": "make", "cc": "gcc", "valgrind": "valgrind"}
+PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "make": "make", "cc": "gcc", "valgrind": "valgrind", "perf": "linux-perf"}
 
 
 def tool(name):

@@ -11,12 +11,14 @@ import latency
 import memory
 import neighbour
 import pipeline
+import profile_run
 import rest
 import slow
 from environment import Report, build_baseline, downbeat_binary
 from processes import RunError
 
-SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "latency": latency.run, "memory": memory.run, "neighbour": neighbour.run,
+SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "profile": profile_run.run,
+             "latency": latency.run, "memory": memory.run, "neighbour": neighbour.run,
              "slow": slow.run}
 
 
