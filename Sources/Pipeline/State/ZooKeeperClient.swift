@@ -5,10 +5,10 @@
 // given up. Requests are handed to the library only while connected, so nothing waits in it to be sent at a later time than its
 // caller believes.
 //
-// A handle is given up when its session has expired, when it was refused, and when it dropped an event. One that has lost its
-// server for a second gets a spare beside it, with a session of its own, and the spare takes its place if it alone can connect:
-// a server whose data was lost refuses whoever has seen more of it than it has, for ever, and the library would go on asking. A
-// spare that cannot connect either is made anew every two session time-outs (the library looks names up only once).
+// A handle is given up when its session has expired, when it was refused, when it dropped an event, and when it has been without a
+// server for a second. In the last case the next one takes the same session up, but has seen nothing: a server whose data was lost
+// refuses whoever has seen more of it than it has, for ever, and the library would go on asking; a handle that has seen nothing is
+// told at once that its session is gone. That repeats every two session time-outs (the library looks names up only once).
 internal import CZookeeper
 internal import Glibc
 internal import Reactor
@@ -30,16 +30,12 @@ final class ZooKeeperClient {
     let context: ZooKeeperContext
     /// nil while it is being made.
     var handle: Handle?
-    /// Of a spare that has connected.
-    var session: Int64?
 
     init(_ context: ZooKeeperContext) { self.context = context }
   }
 
-  /// Without a server for so long, a handle gets a spare.
-  static let spareAfter = Duration.seconds(1)
-  /// Once the spare has connected, the old handle has so long to keep its session.
-  static let sparePatience = Duration.milliseconds(500)
+  /// Without its server for so long, a handle is given up. Long enough for another member of the ensemble to be tried.
+  static let renewAfter = Duration.seconds(1)
 
   let settings: ZooKeeperSettings
   private let reactor: Reactor
@@ -48,7 +44,8 @@ final class ZooKeeperClient {
   private let inbox = Inbox<ZooKeeperEvent>(countMax: eventsMax)
   private var lineCount: UInt64 = 0
   private var line: Line
-  private var spare: Line?
+  /// What a session is taken up again with; nil: there is none to take up.
+  private var session: clientid_t?
   private var waiting: [UInt64: (ZooKeeperAnswer) -> Void] = [:]
   private var requestCount: UInt64 = 0
   private var reconnect = Reconnect()
@@ -86,7 +83,6 @@ final class ZooKeeperClient {
 
   func stop(_ completion: @escaping () -> Void) {
     if let checkTimer { reactor.cancel(checkTimer) }
-    dropSpare()
     dropLine()
     become(.closed)
     calls.stop(completion)
@@ -94,20 +90,20 @@ final class ZooKeeperClient {
 
   private func openLine() {
     line = makeLine { [weak self] in self?.retryLater() }
-    watchForLoss()
+    renew(after: settings.sessionTimeout * 2)
   }
 
   /// Starts making a handle. - Parameter onFailure: it could not be made (a name that cannot be looked up).
   private func makeLine(_ onFailure: @escaping () -> Void) -> Line {
     lineCount += 1
     let line = Line(ZooKeeperContext(generation: lineCount, inbox: inbox))
-    let context = line.context
+    let (context, session) = (line.context, session)
     let (servers, timeoutMs) = (settings.servers, Int32(settings.sessionTimeout.nanoseconds / 1_000_000))
     let accepted = calls.run(
-      { Self.makeHandle(servers, timeoutMs, context) },
+      { Self.makeHandle(servers, timeoutMs, session, context) },
       then: { [weak self] handle in
         guard let self else { return }
-        let isWanted = connection != .closed && (line === self.line || line === spare)
+        let isWanted = connection != .closed && line === self.line
         guard let handle else { return isWanted ? onFailure() : () }
         line.handle = handle
         guard isWanted else { return close(line) }
@@ -120,11 +116,18 @@ final class ZooKeeperClient {
   }
 
   /// - Blocking: looks the servers' names up.
-  private static func makeHandle(_ servers: String, _ timeoutMs: Int32, _ context: ZooKeeperContext) -> Handle? {
+  private static func makeHandle(
+    _ servers: String, _ timeoutMs: Int32, _ session: clientid_t?, _ context: ZooKeeperContext
+  ) -> Handle? {
     zoo_set_debug_level(ZooLogLevel(rawValue: 0))  // no lines of its own on standard error
     // Released by `close`.
     let owner = Unmanaged.passRetained(context).toOpaque()
-    let pointer = zookeeper_init2(servers, zooKeeperWatched, timeoutMs, nil, owner, 0, zooKeeperLogged)
+    let pointer =
+      if var session {
+        zookeeper_init2(servers, zooKeeperWatched, timeoutMs, &session, owner, 0, zooKeeperLogged)
+      } else {
+        zookeeper_init2(servers, zooKeeperWatched, timeoutMs, nil, owner, 0, zooKeeperLogged)
+      }
     guard let pointer else {
       Unmanaged<ZooKeeperContext>.fromOpaque(owner).release()
       return nil
@@ -142,18 +145,13 @@ final class ZooKeeperClient {
     }
   }
 
-  /// Lets the handle go; its requests are answered, its session ends.
+  /// Lets the handle go; its requests are answered. Its session ends if it is connected, else it is left to its time-out.
   private func dropLine() {
     if let lostTimer { reactor.cancel(lostTimer) }
     lostTimer = nil
     close(line)
     line = Line(ZooKeeperContext(generation: 0, inbox: inbox))
     failWaiting()
-  }
-
-  private func dropSpare() {
-    if let spare { close(spare) }
-    spare = nil
   }
 
   /// One that is still being made is closed when it has been.
@@ -172,54 +170,25 @@ final class ZooKeeperClient {
   private func renewLine() {
     dropLine()
     become(.lost)
-    if let spare, spare.session != nil { adopt(spare) } else { openLine() }
+    openLine()
   }
 
-  // MARK: Spare
-
-  /// Counts from now: a server lost, or not found yet.
-  private func watchForLoss() {
+  /// A handle that has found no server by then makes way for another.
+  private func renew(after delay: Duration) {
     if let lostTimer { reactor.cancel(lostTimer) }
-    let wasConnected = connection != .connecting
-    lostTimer = reactor.schedule(after: wasConnected ? Self.spareAfter : settings.sessionTimeout * 2) { [weak self] _ in
-      self?.openSpare()
+    lostTimer = reactor.schedule(after: delay) { [weak self] _ in
+      guard let self, !connection.isConnected, connection != .closed else { return }
+      renewLine()
     }
-  }
-
-  private func openSpare() {
-    guard !connection.isConnected, connection != .closed else { return }
-    dropSpare()
-    spare = makeLine {}
-    lostTimer = reactor.schedule(after: settings.sessionTimeout * 2) { [weak self] _ in self?.openSpare() }
-  }
-
-  private func spareChanged(_ spare: Line, _ state: Int32, _ id: Int64) {
-    guard state == ZOO_CONNECTED_STATE else {
-      spare.session = nil
-      if state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE { dropSpare() }
-      return
-    }
-    spare.session = id
-    reactor.schedule(after: Self.sparePatience) { [weak self] _ in
-      guard let self, self.spare === spare, spare.session == id, !connection.isConnected else { return }
-      dropLine()
-      adopt(spare)
-    }
-  }
-
-  private func adopt(_ spare: Line) {
-    guard let session = spare.session else { return }
-    line = spare
-    self.spare = nil
-    if let lostTimer { reactor.cancel(lostTimer) }
-    lostTimer = nil
-    become(.connected(session: session))
   }
 
   private func check() {
     checkTimer = reactor.schedule(after: Self.checkPeriod) { [weak self] _ in
       guard let self else { return }
-      if line.context.hasOverflowed.load(ordering: .relaxed) { renewLine() }
+      if line.context.hasOverflowed.load(ordering: .relaxed) {
+        session = nil  // the handle is connected: closing it ends the session
+        renewLine()
+      }
       check()
     }
   }
@@ -227,14 +196,11 @@ final class ZooKeeperClient {
   // MARK: Events
 
   private func received(_ event: ZooKeeperEvent) {
-    if event.generation == line.context.generation {
-      switch event.kind {
-      case .session(let state, let id): sessionChanged(state, id)
-      case .watch(let path): onWatch?(path)
-      case .answer(let id, let answer): waiting.removeValue(forKey: id)?(answer)
-      }
-    } else if let spare, event.generation == spare.context.generation, case .session(let state, let id) = event.kind {
-      spareChanged(spare, state, id)
+    guard event.generation == line.context.generation else { return }
+    switch event.kind {
+    case .session(let state, let id): sessionChanged(state, id)
+    case .watch(let path): onWatch?(path)
+    case .answer(let id, let answer): waiting.removeValue(forKey: id)?(answer)
     }
   }
 
@@ -242,18 +208,20 @@ final class ZooKeeperClient {
     if state == ZOO_CONNECTED_STATE {
       if let lostTimer { reactor.cancel(lostTimer) }
       lostTimer = nil
-      dropSpare()
+      session = line.handle.flatMap { zoo_client_id($0.pointer)?.pointee }
       reconnect.connected(at: reactor.now)
       become(.connected(session: id))
     } else if state == ZOO_EXPIRED_SESSION_STATE {
+      session = nil
       renewLine()
     } else if state == ZOO_AUTH_FAILED_STATE {
+      session = nil
       dropLine()
       become(.lost)
       retryLater()
     } else if connection.isConnected {
       become(.lost)
-      watchForLoss()
+      renew(after: Self.renewAfter)
     }
   }
 

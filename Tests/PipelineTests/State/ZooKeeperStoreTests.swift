@@ -145,9 +145,7 @@ import Testing
     let count = observer.entries[key]?.count ?? 0
     try server.start()
     #expect(connected(store))
-    withKnownIssue("the spare handle sometimes wins against the session the server remembers", isIntermittent: true) {
-      #expect(store.connection == session, "the server remembers it, and the spare gives way")
-    }
+    #expect(store.connection == session, "the server remembers it")
     #expect(reactor.runUntil { (observer.entries[key]?.count ?? 0) > count }, "read again after the reconnect")
     let version = try #require(try read(store)?.get()?.version)
     _ = replace(store, "after", version)
