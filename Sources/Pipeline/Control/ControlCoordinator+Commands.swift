@@ -1,5 +1,6 @@
 // Operators' commands: store, then publish, then wait for the nodes, then answer. In this order and no other: nothing is
 // published that is not durable, and nothing is answered that a reader at any live node could contradict.
+internal import Logging
 internal import PipelineCore
 internal import Reactor
 
@@ -58,6 +59,7 @@ extension ControlCoordinator {
     location.runner.run(
       command, initial: knowledge.stored ?? knowledge.initial, within: limit
     ) { [weak self] outcome in
+      self?.logStored(command, outcome, at: location)
       switch outcome {
       case .stored(let entry, let stored), .unchanged(let entry, let stored):
         self?.observe(.entry(entry, stored), at: location)
@@ -65,6 +67,18 @@ extension ControlCoordinator {
       }
       completion(outcome)
     }
+  }
+
+  /// Who reads the log knows from it which command made which version, and when it was durable (`ns`: CLOCK_MONOTONIC, the same for
+  /// all processes of a machine).
+  private func logStored(_ command: StateCommand, _ outcome: CommandMachine.Outcome, at location: ControlledLocation) {
+    guard case .stored(let entry, _) = outcome else { return }
+    log.info(
+      "stored",
+      metadata: [
+        "location": "\(location.key)", "command": "\(command.name)", "version": "\(entry.version.number)",
+        "ns": "\(Instant.nowUncached().ns)",
+      ])
   }
 
   /// A schedule for an enabled location is not stored, so nothing is said of it either.

@@ -32,6 +32,18 @@ public enum StateCommand: Hashable, Sendable {
   /// Puts a state back that was lost with its node, if the node made since is still the one that was seen.
   case restore(StoredState, over: StateVersion)
 
+  /// One word, for logs.
+  var name: String {
+    switch self {
+    case .pause: "pause"
+    case .resume: "resume"
+    case .schedule: "schedule"
+    case .unschedule: "unschedule"
+    case .fire: "fire"
+    case .restore: "restore"
+    }
+  }
+
   /// - Returns: the state to store; nil if there is nothing to change.
   public func applied(to current: StoredState, at version: StateVersion?) -> StoredState? {
     if case .restore(let lost, let seen) = self { return version == seen && lost != current ? lost : nil }
