@@ -10,6 +10,7 @@ import tempfile
 import latency
 import memory
 import neighbour
+import pause
 import pipeline
 import profile_run
 import rest
@@ -17,9 +18,10 @@ import slow
 from environment import Report, build_baseline, downbeat_binary
 from processes import RunError
 
-SCENARIOS = {"rest": rest.run, "pipeline": pipeline.run, "profile": profile_run.run,
-             "latency": latency.run, "memory": memory.run, "neighbour": neighbour.run,
-             "slow": slow.run}
+SCENARIOS = {
+    "rest": rest.run, "pipeline": pipeline.run, "profile": profile_run.run, "latency": latency.run, "memory": memory.run,
+    "neighbour": neighbour.run, "pause": pause.run, "slow": slow.run,
+}
 
 
 def parse():
