@@ -40,7 +40,7 @@ struct ControlClient: Sendable {
   /// As `send`, and a status other than 200 and 202 becomes a failure with the daemon's description.
   func call(_ method: Method, _ path: String, body: String? = nil) throws(CommandFailure) -> HTTPReply {
     let reply = try send(method, path, body: body)
-    guard reply.status == 200 || reply.status == 202 else { throw refusal(reply) }
+    guard reply.status == 200 || reply.status == 202 else { throw refusal(reply, path) }
     return reply
   }
 
@@ -72,9 +72,11 @@ struct ControlClient: Sendable {
     }
   }
 
-  private func refusal(_ reply: HTTPReply) -> CommandFailure {
+  private func refusal(_ reply: HTTPReply, _ path: String) -> CommandFailure {
     let error = ControlReply.error(reply.body)
     let name = error.name.map { " \($0)" } ?? ""
-    return .running("\(url) answered \(reply.status)\(name)" + (error.description.map { ": \($0)" } ?? ""))
+    // A daemon of an older or another kind may mean the path; ours says so of locations it is not configured for.
+    let hint = reply.status == 404 ? " (\(path); `downbeat status` lists the locations it knows)" : ""
+    return .running("\(url) answered \(reply.status)\(name)" + (error.description.map { ": \($0)" } ?? "") + hint)
   }
 }

@@ -14,6 +14,8 @@ final class Cluster {
   let locations: [String]
   let mode: String
   private let sessionMs: Int
+  /// Locations of ingestion and of lifecycle, which run elsewhere.
+  private let ingestion: [String]
   let directory = TemporaryDirectory()
   private(set) var nodes: [ClusterNode] = []
   /// Nodes may take so long for anything on a busy machine.
@@ -23,12 +25,18 @@ final class Cluster {
   /// - Parameter sessionMs: of the consumer group. Short ones save time, because the embedded broker makes whoever joins a group
   ///   wait for about one, but whoever joins an emptied group waits 3 s there, and with a session shorter than that is expelled
   ///   meanwhile and never told; where a member lost by mistake would spoil the figures they are long.
-  init(_ ids: String..., mode: String = "hold", locations: [String] = ["east"], sessionMs: Int = 5_000) throws {
+  init(
+    _ ids: String..., mode: String = "hold", locations: [String] = ["east"], sessionMs: Int = 5_000,
+    ingestion: [String] = [], lifecycle: [String] = []
+  ) throws {
     servers = try ClusterServers.shared()
     (topic, chroot) = servers.nextNames()
     self.locations = locations
     self.mode = mode
     self.sessionMs = sessionMs
+    self.ingestion = ingestion
+    let cold = lifecycle.map { "\"\($0)\": {}" }.joined(separator: ", ")
+    if !cold.isEmpty { try writeFile("\(directory.path)/locationConfig.json", "{\(cold)}") }
     for id in ids { try add(id) }
   }
 
@@ -38,6 +46,7 @@ final class Cluster {
     let port = try freeLoopbackPort()
     let redis = servers.redisAddress.split(separator: ":")
     let list = locations.map { "        - { site: \($0), type: noop }" }.joined(separator: "\n")
+    let sources = ingestion.map { "{ locationConstraint: \($0), disabled: true }" }.joined(separator: ", ")
     let path = "\(directory.path)/\(id)-\(port).yaml"
     try writeFile(
       path,
@@ -50,6 +59,7 @@ final class Cluster {
       zookeeper: { connectionString: "\(servers.zookeeperAddress)\(chroot)", autoCreateNamespace: true }
       redis: { host: \(redis[0]), port: \(redis[1]) }
       extensions:
+        ingestion: { topic: \(topic)-ingestion, sources: [\(sources)] }
         replication:
           topic: \(topic)
           queueProcessor: { groupId: \(topic)-group, pauseMode: \(mode) }

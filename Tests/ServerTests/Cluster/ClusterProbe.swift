@@ -12,11 +12,11 @@ final class ClusterProbe: ConsumerDelegate, StateStoreObserver {
   private let store: ZooKeeperStore
   private var consumer: Consumer!
   private var isClosed = false
-  private let location: String
+  private let key: LocationKey
 
-  init(_ cluster: Cluster, location: String = "east") throws {
+  init(_ cluster: Cluster, service: ControlledService = .crr, location: String = "east") throws {
     reactor = try Reactor(name: "probe")
-    self.location = location
+    key = LocationKey(service, location)
     store = ZooKeeperStore(
       reactor: reactor,
       settings: ZooKeeperSettings(connectionString: cluster.servers.zookeeperAddress + cluster.chroot, createsChroot: true),
@@ -29,8 +29,6 @@ final class ClusterProbe: ConsumerDelegate, StateStoreObserver {
     store.start(observer: self)
     #expect(reactor.runUntil(within: Cluster.patience) { store.connection.isConnected })
   }
-
-  private var key: LocationKey { LocationKey(.crr, location) }
 
   /// The stored state; nil: none.
   func entry() throws -> StoredEntry? {

@@ -47,6 +47,58 @@ import Testing
     cluster.stop()
   }
 
+  /// Locations that run on other machines are controlled from here, on Backbeat's own paths and channels; ingestion starts paused.
+  @Test func locationsThatRunElsewhereAreControlledFromHere() throws {
+    let cluster = try Cluster("a", "b", ingestion: ["ring", "ring-2"], lifecycle: ["cold"])
+    try cluster.start()
+    let (first, second) = (cluster.node(0), cluster.node(1))
+    #expect(try first.get("/_/ingestion/status").body == #"{"ring":"disabled","ring-2":"disabled"}"#)
+    #expect(try first.get("/_/lifecycle/status").body == #"{"cold":"enabled"}"#)
+    #expect(try first.post("/_/ingestion/resume/ring").body == "{}")
+    #expect(try second.get("/_/ingestion/status").body == #"{"ring":"enabled","ring-2":"disabled"}"#)
+    #expect(try first.get("/_/crr/status").body == #"{"east":"enabled"}"#)
+    let probe = try ClusterProbe(cluster, service: .ingestion, location: "ring")
+    #expect(try probe.text() == #"{"paused":false,"scheduledResume":null}"#)
+    probe.close()
+    if let redis = cluster.servers.redis {
+      // Heard through the one pattern for all of them.
+      try redis.cli("publish", "\(cluster.topic)-ingestion-ring-2", #"{"action":"resumeService"}"#)
+      #expect(try eventually(within: Cluster.patience) { try second.get("/_/ingestion/status").body == #"{"ring":"enabled","ring-2":"enabled"}"# })
+    }
+    #expect(try second.post("/_/lifecycle/pause/cold").body == "{}")
+    #expect(try first.get("/_/lifecycle/status/cold").body == #"{"cold":"disabled"}"#)
+    #expect(try second.post("/_/lifecycle/resume/cold/schedule").body == "{}")
+    #expect(try first.get("/_/lifecycle/resume/cold").body.hasPrefix(#"{"cold":"2"#))
+    cluster.stop()
+  }
+
+  /// The control commands, as processes, against one node of two.
+  @Test func theCommandLineControlsADeployment() throws {
+    let cluster = try Cluster("a", "b")
+    try cluster.start()
+    func run(_ arguments: String...) throws -> (code: ChildProcess.Ending?, output: String) {
+      let process = try ChildProcess(
+        try downbeatBinary(), arguments + ["--url", "http://127.0.0.1:\(cluster.node(0).port)"],
+        outputPath: "\(cluster.directory.path)/command-\(Instant.nowUncached().ns)")
+      return (process.wait(within: Cluster.patience), process.output)
+    }
+    #expect(try run("pause", "east", "--wait", "60").code == .exited(0))
+    #expect(try cluster.node(1).desired() == "disabled")
+    #expect(try run("status", "--json").output.contains(#"{"east":"disabled"}"#))
+    #expect(try run("schedule", "east", "--hours", "3").code == .exited(0))
+    #expect(try cluster.node(1).get("/_/crr/resume/east").body.contains("T"))
+    #expect(try run("unschedule", "east").code == .exited(0))
+    #expect(try cluster.node(1).get("/_/crr/resume/east").body == #"{"east":"none"}"#)
+    #expect(try run("resume", "east").code == .exited(0))
+    #expect(try cluster.node(1).desired() == "enabled")
+    #expect(eventually(within: Cluster.patience) { cluster.nodes.allSatisfy(\.isReady) })
+    #expect(try run("health").code == .exited(0))
+    let unknown = try run("pause", "nowhere")
+    #expect(unknown.code == .exited(1) && unknown.output.contains("nowhere"), "\(unknown)")
+    cluster.stop()
+    #expect(try run("status").code == .exited(1))
+  }
+
   @Test func aSecondLiveNodeOfTheSameIdEndsNamingIt() throws {
     let cluster = try Cluster("twin")
     try cluster.start()

@@ -19,16 +19,14 @@ extension ClusterTests {
       try cluster.start()
       var startedLate = 0
       var uncommitted = 0
-      var moved = 0
       for cycle in 0..<cycles {
         let before = try cluster.taken()
         #expect(try eventually(within: Cluster.patience) { try cluster.taken() > before }, "cycle \(cycle): entries flow")
         let answer = try cluster.node(cycle).post("/_/crr/pause/east?wait=60")
         #expect(answer.status == 200 && answer.body == #"{"east":{"state":"disabled","inFlight":0}}"#, "\(cycle): \(answer)")
         let taken = try cluster.taken()
-        let (finished, committed) = (try cluster.finished(), try probe.offsets().committed)
-        if committed != finished { uncommitted += 1 }
-        moved = max(moved, finished)
+        // The broker takes its time with this question: not every one of a thousand pauses is asked about.
+        if cycle % (cycles > 100 ? 10 : 1) == 0, try probe.offsets().committed != cluster.finished() { uncommitted += 1 }
         _ = eventually(within: .milliseconds(cycle % 20)) { false }  // any moment of the pause
         startedLate += try cluster.taken() - taken
         #expect(try cluster.node(cycle + 1).post("/_/crr/resume/east").status == 200)

@@ -117,7 +117,7 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     let body = #"{"code":404,"description":"no location “x”","RouteNotFound":true}"#
     let result = try control(["pause", "x"], [CannedServer.reply(404, body)])
     #expect(result.code == 1)
-    #expect(result.output.hasSuffix(" answered 404 RouteNotFound: no location “x”\n"))
+    #expect(result.output.contains(" answered 404 RouteNotFound: no location “x” (/_/crr/pause/x;"))
   }
 
   @Test func pauseResumeScheduleAndUnscheduleCallTheirRoutes() throws {
