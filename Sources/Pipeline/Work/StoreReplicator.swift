@@ -13,15 +13,20 @@ public final class StoreReplicator: EntryReplicator {
   private let failedList: FailedList?
   private let status: FileSourceStatus?
   private let allSites: [String]?
+  private let breaker: LocationBreaker?
+  /// Attempts the target's breaker let through and that failed as the target as a whole did do not count against an entry
+  /// for so long; then they do, so that an entry that only looks like an outage ends too.
+  static let outageMax: Duration = .seconds(3_600)
 
   /// - Parameters:
   ///   - force: overwrite what at the target is not ours or was changed.
   ///   - failedList: where final failures are kept; nil when a status topic does that.
   ///   - status: the status attributes of a `file` source; nil where nothing is ever written to the source (quickstart).
   ///   - allSites: of every object, where an entry names only the one it is for (embedded mode); else the entry says.
+  ///   - breaker: of the location, where its target is a service that may be away.
   public init(
     site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil,
-    status: FileSourceStatus? = nil, allSites: [String]? = nil
+    status: FileSourceStatus? = nil, allSites: [String]? = nil, breaker: LocationBreaker? = nil
   ) {
     self.site = site
     self.replicator = replicator
@@ -30,28 +35,60 @@ public final class StoreReplicator: EntryReplicator {
     self.failedList = failedList
     self.status = status
     self.allSites = allSites
+    self.breaker = breaker
   }
 
   public func replicate(_ entry: ReplicationEntry) async -> WorkResult {
     let request = ObjectRequest(entry, site: site, force: force)
-    let start = Instant.nowUncached()
-    var retries = 0
-    while !Task.isCancelled {
+    var course = Course()
+    while !Task.isCancelled, await admitted() {
+      let began = Instant.nowUncached()
       let outcome = await replicator.replicate(request)
+      course.worked += Instant.nowUncached() - began
+      course.attempts += 1
+      let isHeld = breaker?.leave(LocationBreaker.Verdict(outcome)) ?? false
       guard case .failed(let error) = outcome else {
         let receipt = outcome.receipt
         return WorkResult(
           await succeeded(outcome, request, sites: allSites ?? entry.sites), targetVersionId: receipt?.targetVersionId,
           source: receipt?.source)
       }
-      let elapsed = Instant.nowUncached() - start
-      guard error.isRetryable,
-        let delay = policy.delay(retries: retries, elapsed: elapsed, random: Double.random(in: 0..<1))
-      else { return WorkResult(await failed(error, request, attempts: retries + 1, sites: allSites ?? entry.sites)) }
-      retries += 1
-      await Reactor.current?.pause(for: delay)
+      if isHeld, error.isOutage, error.side == .target, error.isRetryable, Instant.nowUncached() - course.start < Self.outageMax { continue }
+      guard let rest = course.rest(after: error, policy) else {
+        return WorkResult(await failed(error, request, attempts: course.attempts, sites: allSites ?? entry.sites))
+      }
+      await Reactor.current?.pause(for: rest)
+      course.worked += rest
     }
     return WorkResult(.abandoned)
+  }
+
+  /// What was done about one entry.
+  private struct Course {
+    let start = Instant.nowUncached()
+    var attempts = 0
+    private var retries = 0
+    /// In attempts and rests between them; waiting for a target that is away does not count.
+    var worked: Duration = .zero
+
+    init() {}
+
+    /// - Returns: how long to rest before the next attempt; nil to give up.
+    mutating func rest(after error: StoreError, _ policy: RetryPolicy) -> Duration? {
+      guard error.isRetryable, let delay = policy.delay(retries: retries, elapsed: worked, random: Double.random(in: 0..<1)) else { return nil }
+      retries += 1
+      return max(delay, error.retryAfter ?? .zero)
+    }
+  }
+
+  /// Waits until the location's target may be asked. - Returns: false if the task was cancelled meanwhile.
+  private func admitted() async -> Bool {
+    guard let breaker else { return true }
+    while !Task.isCancelled {
+      if breaker.enter() { return true }
+      await Reactor.current?.pause(for: breaker.rest())
+    }
+    return false
   }
 
   private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest, sites: [String]) async -> WorkOutcome {

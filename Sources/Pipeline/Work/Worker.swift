@@ -184,7 +184,7 @@ actor Worker {
   /// - Blocking: until the last file operation has ended.
   func close() {
     places.removeAll()
-    context?.files.close()
+    context?.close()
     context = nil
   }
 

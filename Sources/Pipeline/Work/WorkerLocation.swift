@@ -27,11 +27,24 @@ public final class WorkerContext {
   public private(set) lazy var files: any FileOperations = reactor.makeFileOperations(mode: mode)
   /// Buffers for the bodies of all its copies.
   public private(set) lazy var blocks = BlockPool()
+  /// HTTP for stores that are services.
+  public var transport: any Transport { http }
+  private lazy var http: CurlTransport = {
+    hasTransport = true
+    return CurlTransport(reactor: reactor, pool: blocks)
+  }()
+  private var hasTransport = false
   private let mode: FileOperationsMode
 
   public init(reactor: Reactor, mode: FileOperationsMode = .automatic) {
     self.reactor = reactor
     self.mode = mode
+  }
+
+  /// Frees what the kernel holds. - Blocking: until the last file operation has ended.
+  func close() {
+    if hasTransport { http.close() }
+    files.close()
   }
 }
 

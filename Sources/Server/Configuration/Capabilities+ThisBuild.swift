@@ -2,8 +2,8 @@
 
 extension Capabilities {
   static let thisBuild = Capabilities(
-    locationTypes: [.file, .noop],
-    sourceTypes: [.file],
+    locationTypes: [.file, .s3, .noop],
+    sourceTypes: [.file, .s3],
     roles: [.api, .queueProcessor, .statusProcessor, .populator],
     externalServers: true)
 }

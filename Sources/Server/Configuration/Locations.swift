@@ -89,6 +89,8 @@ extension Configuration {
       var endpoint: S3Endpoint
       var bucket: String
       var bucketMatch = false
+      /// Of the copies; nil: the bucket's default.
+      var storageClass: String?
     }
 
     struct CloudServerTarget: Equatable, Sendable {
@@ -102,6 +104,8 @@ extension Configuration {
   struct S3Endpoint: Equatable, Sendable {
     /// `http://…` or `https://…`, without a trailing slash.
     var url: String
+    /// Tried in turn when that one cannot serve.
+    var furtherURLs: [String] = []
     var region = "us-east-1"
     var pathStyle = true
     var credentials: S3Credentials

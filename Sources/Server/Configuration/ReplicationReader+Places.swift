@@ -81,11 +81,12 @@ extension ReplicationReader {
 
   private func s3Target(_ item: Section) -> Configuration.Target? {
     let bucketMatch = item.bool("bucketMatch", default: false)
+    let storageClass = item.string("storageClass")
     let endpoint = s3Endpoint(item)
     let bucket = item.string("bucket")
     if bucket == nil && !item.has("bucket") { item.missing("bucket", "by a location of type s3") }
     guard let endpoint, let bucket else { return nil }
-    return .s3(.init(endpoint: endpoint, bucket: bucket, bucketMatch: bucketMatch))
+    return .s3(.init(endpoint: endpoint, bucket: bucket, bucketMatch: bucketMatch, storageClass: storageClass))
   }
 
   private func cloudServerTarget(_ item: Section) -> Configuration.Target? {
@@ -107,19 +108,35 @@ extension ReplicationReader {
     let pathStyle = section.bool("pathStyle", default: true)
     let caFile = section.string("caFile").map(context.resolve)
     let credentials = s3Credentials(section)
-    guard var url = section.string("endpoint") else {
-      if !section.has("endpoint") { section.missing("endpoint", "by type s3") }
-      return nil
+    guard let urls = s3URLs(section), let credentials else { return nil }
+    return Configuration.S3Endpoint(
+      url: urls[0], furtherURLs: Array(urls.dropFirst()), region: region, pathStyle: pathStyle, credentials: credentials, caFile: caFile)
+  }
+
+  /// `endpoint`, or `endpoints` where one takes over for another.
+  private func s3URLs(_ section: Section) -> [String]? {
+    guard section.has("endpoints") else {
+      guard let text = section.string("endpoint") else {
+        if !section.has("endpoint") { section.missing("endpoint", "by type s3") }
+        return nil
+      }
+      guard let url = Self.s3URL(text) else {
+        section.error("endpoint", "must be http://host[:port] or https://host[:port], not “\(text.droppingSlashes)”")
+        return nil
+      }
+      return [url]
     }
-    while url.hasSuffix("/") { url.removeLast() }
+    if section.has("endpoint") { section.error("endpoint", "is given together with “endpoints”: keep one") }
+    let urls = section.items("endpoints", wanted: "http://host[:port] or https://host[:port]", Self.s3URL)
+    if urls.isEmpty { section.missing("endpoints", "with an address") }
+    return urls.isEmpty ? nil : urls
+  }
+
+  private static func s3URL(_ text: String) -> String? {
+    let url = text.droppingSlashes
     let authority = ["http://", "https://"].first { url.hasPrefix($0) }.map { url.dropFirst($0.count) }
-    guard let authority, HostPort(String(authority), defaultPort: 80) != nil else {
-      section.error("endpoint", "must be http://host[:port] or https://host[:port], not “\(url)”")
-      return nil
-    }
-    return credentials.map {
-      Configuration.S3Endpoint(url: url, region: region, pathStyle: pathStyle, credentials: $0, caFile: caFile)
-    }
+    guard let authority, HostPort(String(authority), defaultPort: 80) != nil else { return nil }
+    return url
   }
 
   /// `credentials: {accessKey, secretKey, sessionToken}` in the section, or the same fields in the file `credentialsFile`.
@@ -229,5 +246,13 @@ extension ReplicationReader {
       }
       taken.append((target.path, "“\(location.site)”"))
     }
+  }
+}
+
+extension String {
+  fileprivate var droppingSlashes: String {
+    var text = self
+    while text.hasSuffix("/") { text.removeLast() }
+    return text
   }
 }

@@ -86,6 +86,7 @@ enum ControlBodies {
       json.endObject()
     }
     json.endArray()
+    if let breaker = view.breaker { Self.breaker(breaker, &json) }
     stuck(view.stuck, &json)
     nodes(view.nodes, &json)
     partitions(view.partitions, &json)
@@ -93,6 +94,19 @@ enum ControlBodies {
     json.beginArray()
     for note in view.notes { json.string(note) }
     json.endArray()
+    json.endObject()
+  }
+
+  private static func breaker(_ breaker: LocationBreaker.View, _ json: inout JSONWriter) {
+    json.name("breaker")
+    json.beginObject()
+    json.member("state", breaker.state.rawValue)
+    json.name("since")
+    if breaker.sinceMs > 0 { json.string(time(breaker.sinceMs)) } else { json.null() }
+    json.name("reason")
+    if let reason = breaker.reason { json.string(reason) } else { json.null() }
+    json.member("limit", Int64(breaker.limit))
+    json.member("nextProbe", time(breaker.nextProbeMs))
     json.endObject()
   }
 

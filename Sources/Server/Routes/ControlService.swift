@@ -112,6 +112,8 @@ struct LocationView: Equatable, Sendable {
   var lag: Int64?
   var scheduledResumeMs: Int64?
   var gaps: [GapView] = []
+  /// On this node; nil where the target is no service that may be away.
+  var breaker: LocationBreaker.View?
   /// On this node.
   var stuck: [StuckView] = []
   var nodes: [NodeView] = []

@@ -43,6 +43,7 @@ enum OpenAPIComponents {
     "location":{"type":"string"},"state":{"$ref":"#/components/schemas/State"},"since":{"type":["string","null"],"format":"date-time"},"inFlight":{"type":"integer"},"queued":{"type":"integer"},"lag":{"type":["integer","null"]},
     "scheduledResume":{"type":"string"},"nodes":{"type":"array","items":{"$ref":"#/components/schemas/Node"}},
     "gaps":{"type":"array","items":{"type":"object","required":["topic","partition","from","to"]}},
+    "breaker":{"type":"object","description":"Of a target that is a service: whether attempts reach it, on this node","required":["state","since","reason","limit","nextProbe"],"properties":{"state":{"enum":["closed","open","half-open"]},"since":{"type":["string","null"]},"reason":{"type":["string","null"]},"limit":{"type":"integer"},"nextProbe":{"type":"string"}}},
     "stuck":{"type":"array","description":"Tasks of this node that run too long","items":{"type":"object","required":["bucket","key","versionId","topic","partition","offset","since"]}},
     "partitions":{"type":"array","items":{"type":"object","required":["topic","partition","committed","end","node"]}},
     "notes":{"type":"array","items":{"type":"string"}}}},

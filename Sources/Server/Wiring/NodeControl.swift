@@ -100,6 +100,7 @@ final class NodeControl: ControlService {
       view.inFlight += location.inFlightCount - (overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }?.inFlight ?? 0)
       view.queued = location.queuedCount
       view.notes = node.notes
+      view.breaker = node.breakers[key.location]?.view
       view.stuck = location.stuckTasks.map {
         StuckView(
           bucket: $0.bucket, key: $0.key, versionId: $0.versionId.map(VersionId.encode), topic: location.options.consumer.topic,

@@ -27,6 +27,8 @@ final class ReplicationNode {
   private(set) var failedLists: FailedLists?
   /// What becomes of the results of copies beside an external broker.
   private(set) var status: NodeStatus!
+  /// Of the locations whose target is a service.
+  private(set) var breakers: [String: LocationBreaker] = [:]
   /// The locations the populator enqueues for.
   private(set) var populated: [PopulatedLocation] = []
   /// Failures met while listing, on their way to the failed lists.
@@ -124,22 +126,32 @@ final class ReplicationNode {
         directories: Dictionary(
           plan.servedLocations.map { ($0.site, plan.stateRoot(of: $0.site)) }, uniquingKeysWith: { first, _ in first }))
     }
-    let files = try FileLocations(plan: plan, log: log)
+    let stores = try StoreLocations(plan: plan, log: log)
     for settings in plan.servedLocations {
       switch settings.target {
       case .noop(let target)?: try add(settings.site, LocationPlanner.noop(target, site: settings.site), planner)
       case .file(let target)?:
-        let (work, probe) = try files.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
-        try add(settings.site, work, planner)
-        populated.append(
-          PopulatedLocation(
-            site: settings.site, partitionCount: LocationPlanner.embeddedPartitions, isPaused: true,
-            deletesFrom: plan.populatedTree?.followsDeletes == true ? target.path : nil, makeProbe: probe))
-      case .s3?, .cloudserver?, .throughSource?, nil:
+        let opened = try stores.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
+        try add(settings.site, opened, planner, deletesFrom: plan.populatedTree?.followsDeletes == true ? target.path : nil)
+      case .s3(let target)?:
+        let opened = try stores.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
+        try add(settings.site, opened, planner)
+      case .cloudserver?, .throughSource?, nil:
         throw NodeFailure("location \(settings.site): this build cannot serve the type \(settings.type.rawValue)")
       }
     }
     try startFeed(planner)
+  }
+
+  private func add(
+    _ site: String, _ opened: StoreLocations.Opened, _ planner: LocationPlanner, deletesFrom: String? = nil
+  ) throws(NodeFailure) {
+    try add(site, opened.work, planner)
+    breakers[site] = opened.breaker
+    guard let probe = opened.probe else { return }
+    populated.append(
+      PopulatedLocation(
+        site: site, partitionCount: LocationPlanner.embeddedPartitions, isPaused: true, deletesFrom: deletesFrom, makeProbe: probe))
   }
 
   private func add(_ site: String, _ work: WorkerLocation, _ planner: LocationPlanner) throws(NodeFailure) {

@@ -46,7 +46,7 @@ import Testing
       return
     }
     #expect(s3.endpoint.url == "https://s3.example.org")
-    #expect(s3.endpoint.region == "eu-west-1")
+    #expect(s3.endpoint.region == "eu-west-1" && s3.endpoint.furtherURLs.isEmpty && s3.storageClass == nil)
     #expect(s3.endpoint.credentials.secretKey.reveal() == "SK")
     let processor = configuration.replication.queueProcessor
     #expect(processor.concurrency == 20)

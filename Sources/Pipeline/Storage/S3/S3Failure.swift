@@ -117,8 +117,11 @@ enum S3Failure {
       case .impossible: (.refused(side), false)
       }
     var error = StoreError(reason, isRetryable: isRetryable, "\(name): \(transport.message)")
-    error.side = side
-    error.isOutage = isRetryable && transport.kind != .cancelled
+    // Cancelled by us: that says nothing of the store.
+    if transport.kind != .cancelled {
+      error.side = side
+      error.isOutage = isRetryable
+    }
     return error
   }
 }
