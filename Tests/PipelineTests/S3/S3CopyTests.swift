@@ -39,6 +39,35 @@ import TestSupport
     }
   }
 
+  @Test func everyOddKeyHasAFileOfItsOwn() async throws {
+    let server = try MotoServer()
+    let settings = server.settings
+    let target = TestTree()
+    try await onS3Worker { reactor in
+      let rig = S3Rig(reactor)
+      let files = reactor.makeFileOperations(mode: .automatic)
+      defer { files.close() }
+      let bucket = try await rig.makeBucket(settings)
+      let location = try FileLocation.openTarget(target.path, layout: .keyOnly)
+      let replicator = Replicator(
+        source: S3Source(client: rig.client(settings, .source)),
+        destination: FileDestination(location: location, files: files, pool: rig.pool))
+      for key in OddKeys.all {
+        try await rig.put(settings, bucket, key, Array("of \(key)".utf8))
+        let outcome = await replicator.replicate(ObjectRequest(site: "f", bucket: bucket, key: key))
+        #expect(outcome.isCopied, "\(key.debugDescription): \(outcome)")
+      }
+      for key in OddKeys.all {
+        let own = try location.objectPath(bucket: bucket, key: key)
+        let displaced = try location.objectPath(bucket: bucket, key: key, isDisplaced: true)
+        // A directory by now, if another key goes on where this one ends.
+        let found = (try? readFile("\(target.path)/\(own.text)")) ?? (try? readFile("\(target.path)/\(displaced.text)"))
+        #expect(found == Array("of \(key)".utf8), "\(key.debugDescription)")
+      }
+    }
+    withExtendedLifetime(server) {}
+  }
+
   @Test func sizesAroundEveryBoundArriveWhole() async throws {
     try await withTwo { bench in
       let block = BlockPool.blockBytes

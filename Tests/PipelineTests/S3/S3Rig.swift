@@ -1,53 +1,18 @@
-import Foundation
-import Testing
+// What the S3 tests share.
 import TestSupport
 
 @testable import Pipeline
 @testable import Reactor
 
-/// A real S3 server for tests: moto, from PyPI, in an environment that scripts/test makes; or the service that
-/// DOWNBEAT_TEST_S3 names. Ended by its pid.
-final class MotoServer {
-  let endpoint: String
-  private let directory = TemporaryDirectory()
-  private let process: ChildProcess?
+extension MotoServer {
+  var settings: S3Settings { Self.settings([endpoint]) }
 
-  /// - Parameter port: to come back under the same address.
-  init(port: UInt16? = nil) throws {
-    if let external = ProcessInfo.processInfo.environment["DOWNBEAT_TEST_S3"], port == nil {
-      endpoint = external
-      process = nil
-      return
-    }
-    let port = try port ?? freeLoopbackPort()
-    endpoint = "http://127.0.0.1:\(port)"
-    process = try ChildProcess(
-      try Self.tool("moto_server"), ["-H", "127.0.0.1", "-p", "\(port)"],
-      environment: ["MOTO_S3_CUSTOM_ENDPOINTS": nil], outputPath: "\(directory.path)/log")
-    // Nobody listens at first.
-    let isUp = eventually(within: .seconds(60)) { (try? request("GET", "/", port: port).status) != nil || process?.poll() != nil }
-    precondition(isUp && process?.poll() == nil, "moto_server: \(process?.output ?? "")")
-  }
-
-  var output: String { process?.output ?? "" }
-  func stop() { process?.killNow() }
-  func signal(_ number: Int32) { process?.signal(number) }
-
-  /// A program of that environment.
-  static func tool(_ name: String) throws -> String {
-    let root = #filePath.components(separatedBy: "/Tests/PipelineTests/")[0]
-    let path = "\(root)/.build/moto/bin/\(name)"
-    try #require(FileManager.default.isExecutableFile(atPath: path), "no \(path): run scripts/test once, it makes the environment")
-    return path
-  }
-
-  var settings: S3Settings {
-    let environment = ProcessInfo.processInfo.environment
-    return S3Settings(
-      endpoints: [endpoint], region: environment["AWS_REGION"] ?? "us-east-1",
+  static func settings(_ endpoints: [String]) -> S3Settings {
+    S3Settings(
+      endpoints: endpoints, region: variable("AWS_REGION") ?? "us-east-1",
       credentials: S3Credentials(
-        accessKey: environment["AWS_ACCESS_KEY_ID"] ?? "test", secretKey: environment["AWS_SECRET_ACCESS_KEY"] ?? "test",
-        sessionToken: environment["AWS_SESSION_TOKEN"]))
+        accessKey: variable("AWS_ACCESS_KEY_ID") ?? "test", secretKey: variable("AWS_SECRET_ACCESS_KEY") ?? "test",
+        sessionToken: variable("AWS_SESSION_TOKEN")))
   }
 }
 
