@@ -61,16 +61,19 @@ static void add_small_inner(struct text *inner, const struct entry_options *opti
 
 static void add_full_inner(struct text *inner, const struct entry_options *options, int64_t object, const char *version) {
   uint64_t high = mix((uint64_t)object), low = mix(high);
-  int size = (int)(high % 1000000) + 1000;
+  long long size = options->length > 0 ? (long long)options->length : (long long)(high % 1000000) + 1000;
   char md5[33];
-  snprintf(md5, sizeof md5, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+  if (options->md5 != NULL)
+    snprintf(md5, sizeof md5, "%s", options->md5);
+  else
+    snprintf(md5, sizeof md5, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
   add(inner, "{\"md-model-version\":3,\"owner-display-name\":\"zoo\",\"owner-id\":"
              "\"9f1c2d3e4b5a69788796a5b4c3d2e1f09f1c2d3e4b5a69788796a5b4c3d2e1f0\",\"cache-control\":\"\",\"content-disposition\":\"\","
-             "\"content-encoding\":\"\",\"expires\":\"\",\"content-length\":%d,\"content-type\":\"image/png\",\"content-md5\":\"%s\","
+             "\"content-encoding\":\"\",\"expires\":\"\",\"content-length\":%lld,\"content-type\":\"image/png\",\"content-md5\":\"%s\","
              "\"last-modified\":\"2031-02-03T04:05:06.789Z\",\"x-amz-version-id\":\"null\",\"x-amz-server-version-id\":\"\","
              "\"x-amz-storage-class\":\"STANDARD\",\"versionId\":\"%s\",",
       size, md5, version);
-  add(inner, "\"location\":[{\"key\":\"%016llx\",\"size\":%d,\"start\":0,\"dataStoreName\":\"us-east-1\",\"dataStoreETag\":\"1:%s\"}],"
+  add(inner, "\"location\":[{\"key\":\"%016llx\",\"size\":%lld,\"start\":0,\"dataStoreName\":\"us-east-1\",\"dataStoreETag\":\"1:%s\"}],"
              "\"dataStoreName\":\"us-east-1\",\"originOp\":\"s3:ObjectCreated:Put\",\"isDeleteMarker\":false,\"tags\":{\"k\":\"v\"},"
              "\"acl\":{\"Canned\":\"private\",\"FULL_CONTROL\":[],\"WRITE_ACP\":[],\"READ\":[],\"READ_ACP\":[]},",
       (unsigned long long)low, size, md5);

@@ -13,6 +13,8 @@ struct entry_options {
   size_t bytes;            /* of the Kafka value, reached exactly by padding user metadata */
   const char *const *sites; /* the backends named in the entry */
   size_t site_count;
+  int64_t length;          /* content-length of every object; 0: different ones */
+  const char *md5;         /* content-md5 of every object; NULL: different ones */
 };
 
 /* Writes the entry of object `object` in its `version`-th version. Returns the value's length, or 0 if `bytes` is too small to

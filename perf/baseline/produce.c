@@ -26,6 +26,8 @@ static const char usage[] =
     "  --objects K         distinct objects; object i modulo K, next version each time round (default: N)\n"
     "  --first F           number of the first object (default 0)\n"
     "  --bucket NAME       (default photos)\n"
+    "  --content-length N  of every object (default: different ones)\n"
+    "  --md5 HEX           of every object (default: different ones)\n"
     "  --rate R            at most R entries per second (default: as fast as it goes)\n"
     "  --window-bytes W    never more than W bytes unread in a partition by the groups of --groups\n"
     "  --groups A,B,…      consumer groups to keep pace with\n"
@@ -209,6 +211,7 @@ static void parse(int argc, char **argv, struct job *job) {
       {"rate", required_argument, NULL, 'r'},         {"window-bytes", required_argument, NULL, 'w'},
       {"groups", required_argument, NULL, 'g'},       {"timeout-s", required_argument, NULL, 's'},
       {"stamp", no_argument, NULL, STAMP},            {"print", no_argument, NULL, PRINT},
+      {"content-length", required_argument, NULL, 'c'}, {"md5", required_argument, NULL, 'm'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
   for (int option; (option = getopt_long(argc, argv, "X:h", options, NULL)) != -1;) {
@@ -229,6 +232,8 @@ static void parse(int argc, char **argv, struct job *job) {
     case 's': job->timeout_s = number("timeout-s", optarg, 1, 86400); break;
     case 'X': properties_add(&job->properties, optarg); break;
     case STAMP: job->stamp = true; break;
+    case 'c': job->entry.length = number("content-length", optarg, 1, 1000000000000); break;
+    case 'm': job->entry.md5 = optarg; break;
     case PRINT: job->print = true; break;
     case 'h': fputs(usage, stdout); exit(0);
     default: fputs(usage, stderr); exit(2);

@@ -35,8 +35,9 @@ class Broker:
                 "--partitions", str(self.partitions), "--bytes", str(value_bytes), "--sites", ",".join(sites),
                 "-X", "queue.buffering.max.kbytes=262144", "-X", "linger.ms=50", *extra]
 
-    def fill(self, entries, value_bytes, sites, codec="none", one_site_each=False):
-        extra = ["-X", f"compression.codec={codec}"] + (["--one-site-each"] if one_site_each else [])
+    def fill(self, entries, value_bytes, sites, codec="none", one_site_each=False, content=None):
+        """`content` is (length, MD5) of every object, where the objects exist."""
+        extra = ["-X", f"compression.codec={codec}"] + (["--content-length", str(content[0]), "--md5", content[1]] if content else []) + (["--one-site-each"] if one_site_each else [])
         return run_json(self.produce_command(entries, value_bytes, sites, extra), self.directory / "produce.log", PRODUCE_TIMEOUT_S)
 
     def count(self, entries, properties, cores=None, consumers=1, timeout_s=300):

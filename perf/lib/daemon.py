@@ -15,19 +15,24 @@ PREFIX = "/_/backbeat/api"
 
 class Daemon:
     """`downbeat serve` with its own state directory and port. `kafka` is None for the broker inside the daemon, else the
-    bootstrap address of one outside. `places` adds to the configuration of a location. `properties` are librdkafka's, given alike to both sides of a comparison."""
+    bootstrap address of one outside. `places` adds to the configuration of a location. `properties` are librdkafka's, given alike
+    to both sides of a comparison."""
 
-    def __init__(self, binary, directory, locations, kafka=None, cores=None, group="perf", topic="perf", properties=None, processor=None, places=None):
+    def __init__(self, binary, directory, locations, kafka=None, cores=None, group="perf", topic="perf", properties=None, processor=None,
+                 places=None, source=None):
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.locations = locations
         self.topic = topic
+        # Names stand for locations that do nothing; whole entries of the bootstrap list for themselves.
+        bootstrap = [{"site": name, "type": "noop", **(places or {}).get(name, {})} if isinstance(name, str) else name for name in locations]
         configuration = {
             "node": {"id": "perf"},
             "server": {"bindAddress": "127.0.0.1", "port": self.port},
             "extensions": {"replication": {
                 "topic": topic,
-                "destination": {"bootstrapList": [{"site": name, "type": "noop", **(places or {}).get(name, {})} for name in locations]},
+                **({"source": source} if source else {}),
+                "destination": {"bootstrapList": bootstrap},
                 "queueProcessor": {"groupId": group, **(processor or {})}}}}
         if kafka:
             configuration["kafka"] = {"hosts": kafka, "properties": properties or {}}

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 
+import copying
 import latency
 import memory
 import neighbour
@@ -20,7 +21,7 @@ from processes import RunError
 
 SCENARIOS = {
     "rest": rest.run, "pipeline": pipeline.run, "profile": profile_run.run, "latency": latency.run, "memory": memory.run,
-    "neighbour": neighbour.run, "pause": pause.run, "slow": slow.run,
+    "neighbour": neighbour.run, "pause": pause.run, "copy": copying.run, "slow": slow.run,
 }
 
 
@@ -34,7 +35,7 @@ def parse():
     parser.add_argument("--connections", type=int, action="append", metavar="N", help="rest: connections (repeatable)")
     parser.add_argument("--floor", action="store_true", help="also one layer alone: http-floor or consumer-floor of Benchmarks")
     parser.add_argument("--sites", type=lambda text: text.split(","), metavar="A,B", help="rest: names of the locations")
-    parser.add_argument("--suite", action="append", choices=sorted(pipeline.SUITES), help="pipeline: only these (repeatable)")
+    parser.add_argument("--suite", action="append", choices=sorted({*pipeline.SUITES, *copying.SUITES}), help="pipeline, copy: only these (repeatable)")
     parser.add_argument("-X", dest="property", action="append", default=[], metavar="NAME=VALUE", help="memory: a librdkafka property of the daemon")
     parser.add_argument("--keep", action="store_true", help="leave the run's directory (logs, configuration) behind")
     return parser.parse_args()

@@ -1,0 +1,152 @@
+"""Scenario `copy`: objects from one HTTP server to another through the whole daemon, next to C.
+
+nginx serves static files, another nginx takes them with PUT; both stand in for S3 (the second answers with the ETag a copy should
+have, as S3 does). Sides: `downbeat` (Kafka entries in, signatures, a look at the target, MD5, status), `c` (libcurl's multi
+interface: GET and PUT, nothing else), `c-md5` (the same, digesting the bytes) and `floor` (read and write, one thread an object).
+Each side copies the same objects, 16 in flight, to an empty target in memory."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import statistics
+import tempfile
+
+from broker import Broker
+from daemon import Daemon, Sampler
+from environment import BIN, free_port, tool
+from processes import Child, run_json, wait_until
+
+IN_FLIGHT = 16
+TIMEOUT_S = 120
+PARTITIONS = 4
+MIB = 1 << 20
+SUITES = {
+    "many": {"objects": 2_000, "bytes": 4_096, "rounds": 5},
+    "large": {"objects": 8, "bytes": 256 * MIB, "rounds": 2},
+    # Memory only: more transfers at once than the pool has blocks for.
+    "wide": {"objects": 64, "bytes": 32 * MIB, "rounds": 1, "in_flight": 64, "alone": True},
+}
+SMALL = {"many": {"objects": 200, "bytes": 4_096, "rounds": 1}, "large": {"objects": 2, "bytes": 8 * MIB, "rounds": 1}}
+
+CONFIGURATION = """
+daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log; {user}
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; client_max_body_size 0; default_type image/png;
+  client_body_temp_path {dir}/body; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  client_body_buffer_size 256k;
+  map $http_x_amz_meta_downbeat $copied {{ default ""; "~^1;[0-9]+;[0-9]*;(?<md5>[0-9a-f]+);" '"$md5"'; }}
+  server {{
+    listen 127.0.0.1:{port};
+    root {root};
+    location / {{ {more} }}
+  }}
+}}
+"""
+
+
+def _nginx(directory, root, more=""):
+    directory.mkdir()
+    port = free_port()
+    user = "user root;" if os.geteuid() == 0 else ""
+    path = directory / "nginx.conf"
+    path.write_text(CONFIGURATION.format(dir=directory, root=root, port=port, more=more, user=user))
+    child = Child([tool("nginx"), "-p", directory, "-c", path], directory / "nginx.log")
+    wait_until(lambda: (directory / "nginx.pid").exists(), 10, "nginx", alive=[child])
+    return child, port
+
+
+def _make_source(root, case):
+    """All objects have the same bytes: links to one file."""
+    folder = root / "photos" / "2031" / "02"
+    folder.mkdir(parents=True)
+    data = os.urandom(MIB)
+    digest = hashlib.md5()
+    first = folder / "cat-000000000000.png"
+    with open(first, "wb") as file:
+        for start in range(0, case["bytes"], MIB):
+            part = data[:min(MIB, case["bytes"] - start)]
+            file.write(part)
+            digest.update(part)
+    for index in range(1, case["objects"]):
+        os.link(first, folder / f"cat-{index:012d}.png")
+    return digest.hexdigest()
+
+
+def _check(target, case, md5):
+    files = sorted(target.rglob("*.png"))
+    if len(files) != case["objects"] or any(file.stat().st_size != case["bytes"] for file in files):
+        raise AssertionError(f"{len(files)} copies of {case['objects']}")
+    with open(files[-1], "rb") as file:
+        if hashlib.file_digest(file, "md5").hexdigest() != md5:
+            raise AssertionError(f"{files[-1]} differs")
+
+
+def _figures(case, seconds, cpu_seconds, rss_kb):
+    return {"objects_per_s": round(case["objects"] / seconds, 1), "mb_per_s": round(case["objects"] * case["bytes"] / 1e6 / seconds, 1),
+            "cpu_s": round(cpu_seconds, 3), "rss_peak_kb": rss_kb, "seconds": round(seconds, 4)}
+
+
+def _c_round(command, case, directory):
+    numbers = run_json(command, directory / "c.log", TIMEOUT_S)
+    return _figures(case, numbers["seconds"], numbers["cpu_seconds"], numbers["max_rss_kb"])
+
+
+def _daemon_round(options, case, directory, ports, broker, name):
+    credentials = {"accessKey": "test", "secretKey": "test"}
+    source = {"type": "s3", "endpoint": f"http://127.0.0.1:{ports[0]}", "credentials": credentials}
+    place = {"site": "copy", "type": "s3", "endpoint": f"http://127.0.0.1:{ports[1]}", "bucket": "copies", "credentials": credentials}
+    processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000}
+    with Daemon(options.downbeat, directory / name, [place], kafka=broker.bootstrap, group=name, topic="perf", source=source,
+                processor=processor) as daemon:
+        daemon.wait_ready()
+        sampler = Sampler(daemon, case["objects"], TIMEOUT_S).run()
+        window, last = sampler.window(), daemon.child.status()
+    return _figures(case, window["seconds"], window["cpu_seconds"], last["rss_peak_kb"])
+
+
+def run_case(options, report, directory, case, suite):
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="downbeat-copy-", dir="/dev/shm"))
+    directory.mkdir()
+    children = []
+    try:
+        (scratch / "target").mkdir()
+        md5 = _make_source(scratch / "source", case)
+        source, source_port = _nginx(scratch / "from", scratch / "source")
+        children.append(source)
+        target, target_port = _nginx(
+            scratch / "to", scratch / "target", "dav_methods PUT; create_full_put_path on; add_header ETag $copied;")
+        children.append(target)
+        from_url, to_url = f"http://127.0.0.1:{source_port}", f"http://127.0.0.1:{target_port}/copies"
+        curl = [BIN / "copycurl", "--source", from_url, "--target", to_url, "--count", case["objects"], "--in-flight", IN_FLIGHT]
+        relay = [BIN / "copyrelay", "--source-port", source_port, "--target-port", target_port, "--count", case["objects"],
+                 "--in-flight", IN_FLIGHT]
+        rounds = {"downbeat": []} if case.get("alone") else {"floor": [], "c": [], "c-md5": [], "downbeat": []}
+        for index in range(options.rounds or case["rounds"]):
+            for side, results in rounds.items():
+                if side == "downbeat":
+                    with Broker(directory, "perf", PARTITIONS) as broker:
+                        broker.fill(case["objects"], 1_695, ["copy"], content=(case["bytes"], md5))
+                        results.append(_daemon_round(options, case, directory, (source_port, target_port), broker, f"copy-{index}"))
+                else:
+                    results.append(_c_round(relay if side == "floor" else curl + (["--md5"] if side == "c-md5" else []), case, directory))
+                print(f"  {side:9} {results[-1]}", flush=True)
+                _check(scratch / "target", case, md5)
+                shutil.rmtree(scratch / "target" / "copies")
+    finally:
+        for child in children:
+            child.end()
+        shutil.rmtree(scratch, ignore_errors=True)
+    key = "mb_per_s" if case["bytes"] >= MIB else "objects_per_s"
+    median = {side: {name: statistics.median(run[name] for run in runs) for name in runs[0]} for side, runs in rounds.items()}
+    ratios = {side: round(median["downbeat"][key] / median[side][key], 3) for side in median}
+    report.add(suite=suite, case=case, figure=key, ratios=ratios, median=median, runs=rounds)
+    print(f"{suite}: {key} {({side: figures[key] for side, figures in median.items()})}; downbeat is {ratios} of them; "
+          f"peak RSS {median['downbeat']['rss_peak_kb'] // 1024} MiB", flush=True)
+
+
+def run(options, report, directory):
+    for suite, case in (SMALL if options.small else SUITES).items():
+        if not options.suite or suite in options.suite:
+            run_case(options, report, directory / suite, case, suite)
