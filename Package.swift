@@ -63,6 +63,9 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
+      resources: [
+        .embedInCode("Dashboard/index.html"), .embedInCode("Dashboard/dashboard.css"), .embedInCode("Dashboard/dashboard.js"),
+      ],
       swiftSettings: strictSwift),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
@@ -74,6 +77,7 @@ let package = Package(
     .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "PipelineCore", "Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(
       name: "ServerTests", dependencies: ["Server", "HTTP", "Pipeline", "PipelineCore", "Reactor", "TestSupport"],
+      exclude: ["Fixtures"],
       swiftSettings: strictSwift),
   ]
 )

@@ -13,12 +13,14 @@ public final class SignalSource: EventSource {
   private let fd: OwnedFD
   private let receive: (Reactor, Signal) -> Void
 
-  /// Blocks the signals this type delivers, and ignores SIGPIPE (a closed peer is an EPIPE of the write).
+  /// Blocks the signals this type delivers, and ignores SIGPIPE (a closed peer is an EPIPE of the write) and SIGXFSZ (a limit
+  /// of the size of files is an EFBIG of the write, so it fails one object and not the process).
   /// - Thread: the main one, before any library starts a thread; threads inherit the mask.
   public static func block() {
     var set = mask()
     pthread_sigmask(SIG_BLOCK, &set, nil)
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
   }
 
   public init(reactor: Reactor, _ receive: @escaping (Reactor, Signal) -> Void) throws(Errno) {

@@ -130,4 +130,21 @@ import Testing
     let (expected, _) = try Tree.read(bench.source)
     #expect(try Tree.read(bench.targets[1], ignoring: [".downbeat"]).tree == expected)
   }
+
+  /// RLIMIT_FSIZE, whose signal would end the process.
+  @Test func aLimitOfFileSizeFailsByNameAndTheRestCompletes() throws {
+    let bench = try QuickstartBench()
+    try makeTree(bench.source, count: 20, seed: 23)
+    try writeFile("\(bench.source)/large", [UInt8](repeating: 7, count: 9_000_000))
+    let process = try ChildProcess(
+      "/bin/sh",
+      ["-c", "ulimit -f 8000; exec \"$0\" \"$@\"", try downbeatBinary(), "quickstart", bench.source] + bench.targets
+        + ["--port", "\(bench.port)", "--once"],
+      outputPath: "\(bench.directory.path)/limited")
+    #expect(process.wait(within: .seconds(120)) == .exited(1), "\(process.output)")
+    #expect(process.output.contains("FileTooLarge: "), "\(process.output)")
+    for target in 0...1 { #expect(try bench.copiedCount(target) == 20) }
+    _ = try bench.run()
+    try bench.expectIdentical("without the limit")
+  }
 }
