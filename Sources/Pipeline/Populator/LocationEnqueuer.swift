@@ -52,6 +52,7 @@ final class LocationEnqueuer: EventSource, TimerTarget {
   let probe: any CopyProbe
   /// The location's own tree; nil if deletes are not followed.
   let copies: TreeRoot?
+  private let followsSeenDeletes: Bool
   let encode: Encode
 
   var status = PopulatorStatus()
@@ -81,6 +82,7 @@ final class LocationEnqueuer: EventSource, TimerTarget {
     self.encode = encode
     site = location.site
     probe = try location.makeProbe()
+    followsSeenDeletes = location.followsSeenDeletes
     copies = try location.deletesFrom.map { path throws(Errno) in try TreeRoot(path: path) }
     dirty = DirtyPaths(pathsMax: around.tuning.dirtyPathsMax, settle: around.tuning.settle)
     window = EnqueueWindow(partitionCount: location.partitionCount, bytesMax: around.tuning.windowBytesMax)
@@ -242,7 +244,7 @@ final class LocationEnqueuer: EventSource, TimerTarget {
 
   /// An object whose file is gone. Only for copies of ours, or copies that an entry on its way may still make.
   func considerGone(_ object: ObjectName) {
-    guard copies != nil else { return }
+    guard followsSeenDeletes else { return }
     guard around.source.isLinked else {
       status.deletesWithheld = Self.sourceRemoved
       return

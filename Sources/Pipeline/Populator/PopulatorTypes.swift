@@ -66,13 +66,15 @@ public struct PopulatedLocation: Sendable {
   public var partitionCount: Int
   /// Starts without listing until `resume`.
   public var isPaused: Bool
-  /// Root of its copies, walked for copies whose source is gone; nil: deletes are not followed.
+  /// Root of its copies, walked for copies whose source is gone; nil: they are not walked.
   public var deletesFrom: String?
+  /// What is seen to go away is deleted there too, even where copies are not walked.
+  public var followsSeenDeletes: Bool
   /// Called once, on the lister's thread.
   public var makeProbe: @Sendable () throws -> any CopyProbe
 
   public init(
-    site: String, partitionCount: Int, isPaused: Bool = false, deletesFrom: String? = nil,
+    site: String, partitionCount: Int, isPaused: Bool = false, deletesFrom: String? = nil, followsSeenDeletes: Bool = false,
     makeProbe: @escaping @Sendable () throws -> any CopyProbe
   ) {
     precondition(partitionCount > 0)
@@ -80,6 +82,7 @@ public struct PopulatedLocation: Sendable {
     self.partitionCount = partitionCount
     self.isPaused = isPaused
     self.deletesFrom = deletesFrom
+    self.followsSeenDeletes = followsSeenDeletes || deletesFrom != nil
     self.makeProbe = makeProbe
   }
 }

@@ -16,7 +16,7 @@ extension ObjectRequest {
       extent = entry.content.isDisjoint(with: [.putTagging, .deleteTagging]) ? .metadata : .tags
     }
     attributes.system = ObjectAttributes.systemNames.compactMap { name in
-      entry.metadataText(name).map { ObjectAttributes.Pair(name, $0) }
+      entry.metadataText(name).flatMap { $0.isEmpty ? nil : ObjectAttributes.Pair(name, $0) }
     }
     attributes.user = entry.userMetadata.map { ObjectAttributes.Pair($0.name, $0.value) }
     attributes.tags = entry.tags.map { ObjectAttributes.Pair($0.key, $0.value) }

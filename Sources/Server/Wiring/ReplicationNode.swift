@@ -151,7 +151,8 @@ final class ReplicationNode {
     guard let probe = opened.probe else { return }
     populated.append(
       PopulatedLocation(
-        site: site, partitionCount: LocationPlanner.embeddedPartitions, isPaused: true, deletesFrom: deletesFrom, makeProbe: probe))
+        site: site, partitionCount: LocationPlanner.embeddedPartitions, isPaused: true, deletesFrom: deletesFrom,
+        followsSeenDeletes: plan.populatedTree?.followsDeletes == true, makeProbe: probe))
   }
 
   private func add(_ site: String, _ work: WorkerLocation, _ planner: LocationPlanner) throws(NodeFailure) {

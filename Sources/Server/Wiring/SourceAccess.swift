@@ -15,8 +15,20 @@ struct SourceAccess: Sendable {
   static func open(_ source: Configuration.Source?, stateDirectory: String, log: Logger) throws(NodeFailure) -> SourceAccess? {
     switch source {
     case .file(let path)?: try file(path, stateDirectory, log)
-    case .s3?, .cloudserver?, nil: nil
+    case .s3(let endpoint)?: s3(S3Settings(endpoint), log)
+    case .cloudserver?, nil: nil
     }
+  }
+
+  private static func s3(_ settings: S3Settings, _ log: Logger) -> SourceAccess {
+    SourceAccess(
+      makeStatusStore: { context in
+        let client = S3Client(settings: settings, side: .source, transport: context.transport)
+        return S3StatusStore(client: client, note: { log.warning("source", metadata: ["note": "\($0)"]) })
+      },
+      makeCatalog: { context in
+        S3SourceCatalog(client: S3Client(settings: settings, side: .source, transport: context.transport))
+      })
   }
 
   private static func file(_ path: String, _ stateDirectory: String, _ log: Logger) throws(NodeFailure) -> SourceAccess {

@@ -177,6 +177,20 @@ import TestSupport
     }
   }
 
+  @Test func aRedeliveryBringsNoDeletedVersionBack() async throws {
+    try await withTwo { bench in
+      let old = try await bench.rig.put(bench.source, bench.sourceBucket, "d", Array("d".utf8))
+      func first(_ request: inout ObjectRequest) { (request.versionId, request.lastModified) = (old, "2031-01-01T00:00:00.000Z") }
+      func marker(_ request: inout ObjectRequest) { (request.isDeleteMarker, request.versionId, request.lastModified) = (true, "m", "2031-02") }
+      #expect(await bench.replicate("d", change: first).isCopied)
+      #expect(await bench.replicate("d", change: marker) == .removed)
+      #expect(await bench.replicate("d", change: first).isSkipped)
+      #expect(try await bench.rig.client(bench.target).versions(of: bench.targetBucket).versions.count == 2)
+      let new = try await bench.rig.put(bench.source, bench.sourceBucket, "d", Array("again".utf8))
+      #expect((await bench.replicate("d") { $0.versionId = new; $0.lastModified = "2031-03" }).isCopied)
+    }
+  }
+
   @Test func theReasonOfARefusalIsNamed() async throws {
     try await withTwo { bench in
       #expect(await bench.replicate("missing").reason == .sourceNotFound)

@@ -51,8 +51,7 @@ public final class S3Destination: ObjectDestination {
 
   public func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome {
     let key = try key(of: request)
-    let there = suspects.contains(key) ? nil : try await client.head(placement.bucket, key)
-    if let there, let outcome = judge(request, body.info, there) { return outcome }
+    if let outcome = try await judge(request, body.info, key) { return outcome }
     let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
     let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5)
     let size = body.info.size
@@ -75,6 +74,23 @@ public final class S3Destination: ObjectDestination {
   }
 
   // MARK: Rules
+
+  /// Nil: to be written.
+  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String) async throws(StoreError) -> PutOutcome? {
+    guard !suspects.contains(key) else { return nil }
+    switch try await client.look(placement.bucket, key) {
+    case .nothing: return nil
+    case .object(let there): return judge(request, info, there)
+    case .deleted:
+      // Deleted since, by a marker that was copied: a redelivery must not bring the version back.
+      guard request.versionId != nil, !request.force else { return nil }
+      let lines = try await client.versions(of: placement.bucket, prefix: key).versions
+      guard let line = lines.first(where: { $0.key == key && !$0.isDeleteMarker }), let id = line.versionId,
+        let below = try await client.head(placement.bucket, key, version: [("versionId", id)])
+      else { return nil }
+      return judge(request, info, below)
+    }
+  }
 
   /// Nil: to be written. Something that is no copy of ours is overwritten, as by Backbeat: buckets with versions keep it.
   private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ there: S3ObjectHead) -> PutOutcome? {

@@ -16,6 +16,14 @@ struct S3ObjectHead {
   var md5: MD5Digest? { head.contentMD5 }
 }
 
+/// What is found under a key.
+enum S3Look {
+  case object(S3ObjectHead)
+  /// A delete marker; there may be versions below it.
+  case deleted
+  case nothing
+}
+
 extension ResponseHead {
   /// Without its quotes.
   var etag: String? {
@@ -79,24 +87,38 @@ extension S3Client {
   /// Raw ids of Scality begin with twenty digits that count down.
   private static func isScality(_ raw: String) -> Bool { raw.utf8.count >= VersionId.rawCount && VersionOrder.isComparable(raw, raw) }
 
+  /// The version id as entries have it: Scality's decoded, any other as it is.
+  static func rawVersion(_ spelled: String) -> String {
+    guard let raw = VersionId.decode(spelled), isScality(raw) else { return spelled }
+    return raw
+  }
+
   /// - Returns: nil if there is no such object (or it is deleted).
   func head(_ bucket: String, _ key: String, version: [(String, String)] = []) async throws(StoreError) -> S3ObjectHead? {
+    guard case .object(let head) = try await look(bucket, key, version: version) else { return nil }
+    return head
+  }
+
+  func look(_ bucket: String, _ key: String, version: [(String, String)] = []) async throws(StoreError) -> S3Look {
     let exchange = begin(S3Request("HEAD", bucket, key, query: version))
     defer { exchange.cancel() }
     let head = try await exchange.anyHead()
     // 405: a delete marker, asked for by its version.
     if head.status == 404 || head.status == 405 {
       _ = try await exchange.rest(max: Self.drainBytesMax)
-      return nil
+      return head["x-amz-delete-marker"] == "true" ? .deleted : .nothing
     }
-    return S3ObjectHead(try await exchange.answer().head)
+    return .object(S3ObjectHead(try await exchange.answer().head))
   }
 
   /// Tags of an object, in the order the service gives them.
   func tags(_ bucket: String, _ key: String, version: [(String, String)] = []) async throws(StoreError) -> [ObjectAttributes.Pair] {
     let request = S3Request("GET", bucket, key, query: [("tagging", "")] + version)
-    let root = try document(try await perform(request), request)
-    return (root["TagSet"]?.all("Tag") ?? []).map { .init($0.text("Key") ?? "", $0.text("Value") ?? "") }
+    return Self.tags(try document(try await perform(request), request))
+  }
+
+  static func tags(_ root: XMLElement) -> [ObjectAttributes.Pair] {
+    (root["TagSet"]?.all("Tag") ?? []).map { .init($0.text("Key") ?? "", $0.text("Value") ?? "") }
   }
 
   /// Replaces all tags; none removes them.

@@ -64,7 +64,8 @@ struct S3Request {
     var scheme = String(endpoint[..<schemeEnd])
     var host = String(endpoint[schemeEnd...].dropFirst(3))
     var path: [UInt8] = [UInt8(ascii: "/")]
-    if settings.pathStyle {
+    // Without a bucket it is about all of them.
+    if settings.pathStyle || bucket.isEmpty {
       URIEncoding.append(bucket, keepsSlash: false, to: &path)
       if !key.isEmpty { path.append(UInt8(ascii: "/")) }
     } else {
