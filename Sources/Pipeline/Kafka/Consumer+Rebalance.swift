@@ -53,10 +53,11 @@ extension Consumer {
 
   /// The answer to `assigned`: begins to fetch, from the committed offsets, or from the log's start where there are none.
   /// - Parameter paused: partitions that must not be fetched until `resume`. Pauses of the assignment before are gone.
+  /// - Parameter starts: offsets to fetch from, for partitions where the owner knows better than the broker.
   /// - Returns: false if that assignment is over; nothing was done.
   /// - Thread: reactor. - Blocking: for librdkafka's main thread, not for a broker.
   @discardableResult
-  public func assign(_ generation: UInt32, paused: [Partition] = []) -> Bool {
+  public func assign(_ generation: UInt32, paused: [Partition] = [], from starts: [Partition: Offset] = [:]) -> Bool {
     reactor.assertCurrent()
     guard phase == .offered, generation == self.generation else { return false }
     // After the stops of the assignment before, which end its forwarding; before fetching starts, so that nothing gets
@@ -64,7 +65,11 @@ extension Consumer {
     waitForMainThread()
     forwardPartitions()
     setPaused(paused.filter { isAssigned($0) }, true)
-    let list = TopicPartitions(topic: topic, assignedPartitions, offset: LogicalOffset.stored)
+    let list = TopicPartitions(topic: topic, countMax: assignedPartitions.count)
+    for partition in assignedPartitions {
+      slots[Int(partition.value)].next = starts[partition]?.value
+      list.add(partition, offset: starts[partition]?.value ?? LogicalOffset.stored)
+    }
     phase = .assigned
     statistics.assignments += 1
     report(rd_kafka_assign(handle.raw, list.raw), "rd_kafka_assign")
@@ -116,6 +121,14 @@ extension Consumer {
   /// Offset of the next message to be taken; nil while it is not known yet.
   public func position(of partition: Partition) -> Offset? {
     isAssigned(partition) ? slots[Int(partition.value)].next.map { Offset($0) } : nil
+  }
+
+  /// This member's name in its group: a member that was expelled comes back under another.
+  /// - Thread: reactor. - Blocking: for librdkafka's main thread, not for a broker.
+  public var memberId: String? {
+    guard let name = rd_kafka_memberid(handle.raw) else { return nil }
+    defer { rd_kafka_mem_free(handle.raw, name) }
+    return String(cString: name)
   }
 
   // MARK: What the group says

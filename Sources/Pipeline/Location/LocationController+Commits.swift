@@ -27,7 +27,7 @@ extension LocationController {
     if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
     commitTicket = ticket
     if !commits.isEmpty { sendCommit() }
-    guard commits.isAnswerMissing else { return answerMachine() }
+    guard commits.isAnswerMissing || commits.isCarrying else { return answerMachine() }
     commitAnswerTimer = reactor.schedule(after: LocationOptions.commitAnswerMax) { [weak self] _ in
       guard let self else { return }
       self.log.warning("no answer to a commit", metadata: ["topic": "\(self.options.consumer.topic)"])
@@ -49,6 +49,14 @@ extension LocationController {
     if !commits.isEmpty { sendCommit() }
   }
 
+  /// The rebalance is over and what was carried over it has found its end: committed here, or somebody else's now.
+  func commitAfterRebalance() {
+    if !commits.isEmpty {
+      if commitTicket == nil { armCommitTimer() } else { sendCommit() }
+    }
+    if !commits.isAnswerMissing { answerMachine() }
+  }
+
   func committed(_ result: CommitResult) {
     guard !recommitted(result), commits.answered(result) else { return }
     if !result.isComplete {
@@ -59,9 +67,9 @@ extension LocationController {
     if !commits.isAnswerMissing { answerMachine() }
   }
 
-  /// All is answered: what is still pending was refused.
+  /// All is answered: what is still pending was refused. Not while offsets wait for the end of a rebalance.
   private func answerMachine() {
-    guard let ticket = commitTicket else { return }
+    guard let ticket = commitTicket, !commits.isCarrying else { return }
     commitTicket = nil
     if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
     apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: commits.isEmpty)))

@@ -18,7 +18,10 @@ extension LocationController: ConsumerDelegate {
     revoked(generation: generation, isLost: isLost)
   }
 
-  public func consumerLeftGroup(_ consumer: Consumer) { apply(machine.handle(.leftGroup)) }
+  public func consumerLeftGroup(_ consumer: Consumer) {
+    forgetCarriedCommits()
+    apply(machine.handle(.leftGroup))
+  }
 
   public func consumer(_ consumer: Consumer, committed result: CommitResult) { committed(result) }
 

@@ -19,6 +19,7 @@ extension LocationController {
     revokeGeneration = generation
     if isLost { revokes.lost += 1 } else if inFlightCount == 0 { revokes.idle += 1 }
     revokeHadWork = !isLost && inFlightCount > 0
+    carryingMember = isLost ? nil : consumer.memberId
     log.info("partitions revoked", metadata: ["partitions": "\(ledgers.partitions.count)", "lost": "\(isLost)"])
     applyRebalance(rebalance.handle(.revoking(lost: isLost)))
     checkDrained()
@@ -42,7 +43,7 @@ extension LocationController {
       apply(machine.handle(.revoked))
     case .dropLedgers:
       ledgers.dropAll()
-      commits.drop()
+      carryCommits()
       holds.drop()
     case .assign: assign()
     case .armDrainTimer: armDrainTimer()
@@ -54,8 +55,35 @@ extension LocationController {
     ledgers.assign(grantPartitions, generation: rebalance.generation)
     holds.assign(grantPartitions, paused: isPaused)
     log.info("partitions assigned", metadata: ["partitions": "\(grantPartitions.count)", "paused": "\(isPaused)"])
-    consumer.assign(grantGeneration, paused: isPaused ? grantPartitions : [])
+    consumer.assign(grantGeneration, paused: isPaused ? grantPartitions : [], from: adoptCommits())
     apply(machine.handle(.assigned))
+    commitAfterRebalance()
+  }
+
+  /// What this member finished and the broker did not take: kept for the next assignment.
+  private func carryCommits() {
+    guard carryingMember != nil else { return commits.drop() }
+    commits.carry()
+  }
+
+  /// - Returns: where partitions go on that this member had before and nobody else since.
+  private func adoptCommits() -> [Partition: Offset] {
+    guard commits.isCarrying else { return [:] }
+    guard let member = carryingMember, member == consumer.memberId else {
+      commits.drop()
+      return [:]
+    }
+    let starts = commits.adopt(grantPartitions)
+    if !starts.isEmpty {
+      log.info("partitions are back, and go on where they were", metadata: ["partitions": "\(starts.count)"])
+    }
+    return starts
+  }
+
+  /// Out of the group, by intent: others may own the partitions from here on.
+  func forgetCarriedCommits() {
+    carryingMember = nil
+    commits.drop()
   }
 
   private func armDrainTimer() {
@@ -74,6 +102,22 @@ extension LocationController {
     var found = false
     inFlight.visitOccupied { _, record in if record.assignment == generation { found = true } }
     return found || held.contains { $0.assignment == generation }
+  }
+
+  /// The gate is closed already: this only stops the fetching of what nobody will take. Not at once, because it throws away what
+  /// was fetched, and pauses that follow each other quickly would let a partition whose answer always comes too late starve.
+  func pausePartitionsLater() {
+    guard partitionPauseTimer == nil else { return }
+    partitionPauseTimer = reactor.schedule(after: LocationOptions.partitionPauseAfter) { [weak self] _ in
+      guard let self else { return }
+      partitionPauseTimer = nil
+      updateHolds { $0.setAll(paused: true) }
+    }
+  }
+
+  func cancelPartitionPause() {
+    if let timer = partitionPauseTimer { reactor.cancel(timer) }
+    partitionPauseTimer = nil
   }
 
   /// Pauses and resumes what changed, each partition once.

@@ -77,6 +77,8 @@ public final class LocationController {
   var revokeHadWork = false
   var holds = PartitionHolds()
   var commits = CommitBook()
+  /// Whose offsets `commits` may carry over a rebalance; nil: nobody's.
+  var carryingMember: String?
   /// Of the commit the machine waits for.
   var commitTicket: UInt32?
   var commitTimer: TimerToken?
@@ -89,6 +91,8 @@ public final class LocationController {
   var fetchWatch: FetchWatch
   var commitAnswerTimer: TimerToken?
   var drainTimer: TimerToken?
+  /// Set between a pause and telling librdkafka of it.
+  var partitionPauseTimer: TimerToken?
   /// Set while it waits for the other nodes before it leaves the group.
   var leaveTimer: TimerToken?
   var poolIndex: Int32 = -1
@@ -161,8 +165,10 @@ public final class LocationController {
     // The gate is `machine.isTaking`, asked at each credit; closing needs no call.
     case .stopTaking: break
     case .startTaking: consumer.creditAvailable()
-    case .pausePartitions: updateHolds { $0.setAll(paused: true) }
-    case .resumePartitions: updateHolds { $0.setAll(paused: false) }
+    case .pausePartitions: pausePartitionsLater()
+    case .resumePartitions:
+      cancelPartitionPause()
+      updateHolds { $0.setAll(paused: false) }
     case .commitOffsets: commitForMachine(ticket: machine.commitTicket)
     case .armCommitRetry: armCommitRetry()
     case .unsubscribe: leaveWithOthers()
@@ -214,7 +220,8 @@ public final class LocationController {
     guard !isStopped else { return }
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
-    for timer in [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer] { if let timer { reactor.cancel(timer) } }
+    let timers = [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer, partitionPauseTimer]
+    for timer in timers { if let timer { reactor.cancel(timer) } }
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)

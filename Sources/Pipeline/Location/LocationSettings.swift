@@ -17,6 +17,8 @@ public struct LocationOptions: Sendable {
   public static let stuckTasksMax = 100
   /// How long a drained location waits for the other nodes before it leaves the group (ours).
   public static let leaveWaitMax = Duration.seconds(5)
+  /// A pause of less than this keeps what librdkafka has fetched (ours).
+  public static let partitionPauseAfter = Duration.seconds(1)
   /// No answer to a commit for this long: asked again.
   public static let commitAnswerMax = Duration.seconds(10)
   /// Dead letters and statuses sent and not yet acknowledged; beyond it no entry is taken.

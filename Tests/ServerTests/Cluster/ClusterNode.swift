@@ -85,6 +85,8 @@ final class ClusterNode {
     func finished(_ location: String = "east") -> Int {
       ["done", "already_there", "skipped", "failed", "dead_letter"].reduce(0) { $0 + entries($1, location) }
     }
+    /// Dropped by the broker before they were read.
+    func gaps(_ location: String = "east") -> Int { entries("gap", location) }
     func assigned(_ location: String = "east") -> Int { values["downbeat_assigned_partitions{location=\"\(location)\"}"] ?? 0 }
     /// The effective state on this node.
     func state(_ location: String = "east") -> String? {
