@@ -82,7 +82,7 @@ public actor FailedDesk {
   public nonisolated let handle: ReactorHandle
   public nonisolated var unownedExecutor: UnownedSerialExecutor { handle.executor.asUnownedSerialExecutor() }
 
-  private let settings: Settings
+  private var settings: Settings
   private let log: Logger
   private let thread = Lock<ReactorThread?>(nil)
   private var redis: RedisCaller?
@@ -199,6 +199,9 @@ public actor FailedDesk {
     } catch { throw Unavailable(error) }
     return found
   }
+
+  /// The source has other sites from now on.
+  public func serve(_ sites: [String]) { settings.sites = sites }
 
   /// Figures of these sites together.
   public func figures(of sites: [String]) async throws(Unavailable) -> SiteFigures {

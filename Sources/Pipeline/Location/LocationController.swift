@@ -98,7 +98,8 @@ public final class LocationController {
   var poolIndex: Int32 = -1
   private var lastEffective: PipelineCore.EffectiveState
   private var hook: HookToken?
-  private var isStopped = false
+  /// It has ended, and says nothing more.
+  public private(set) var isStopped = false
 
   /// Makes the consumer, which connects but joins nothing until a desired state is known.
   /// - Errors: properties librdkafka refuses.

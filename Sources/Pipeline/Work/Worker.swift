@@ -16,6 +16,7 @@ actor Worker {
 
   private let completions: Inbox<WorkCompletion>
   private let mode: FileOperationsMode
+  private let plainCalls: PlainCalls
   private var context: WorkerContext?
   private var places: [Place?] = []
   private var running: [RunningTask: Running] = [:]
@@ -33,9 +34,10 @@ actor Worker {
     let entry: ReplicationEntry
   }
 
-  init(handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode) {
+  init(handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode, plainCalls: PlainCalls) {
     self.handle = handle
     self.mode = mode
+    self.plainCalls = plainCalls
     self.completions = completions
   }
 
@@ -145,7 +147,7 @@ actor Worker {
 
   private func sharedContext() -> WorkerContext? {
     if let context { return context }
-    context = Reactor.current.map { WorkerContext(reactor: $0, mode: mode) }
+    context = Reactor.current.map { WorkerContext(reactor: $0, mode: mode, plainCalls: plainCalls) }
     return context
   }
 

@@ -19,12 +19,21 @@ public protocol EntryProcessor: AnyObject {
   func process(_ entry: ReplicationEntry, _ report: StatusReport) async -> WorkResult
 }
 
+/// Why workers have no ring, as the first of them found out; nil while all have one or need none.
+final class PlainCalls: Sendable {
+  let reason = Lock<String?>(nil)
+}
+
 /// What the replicators of one worker share.
 /// - Thread: that worker's.
 public final class WorkerContext {
   public let reactor: Reactor
   /// The worker's ring, or plain calls where there is none.
-  public private(set) lazy var files: any FileOperations = reactor.makeFileOperations(mode: mode)
+  public private(set) lazy var files: any FileOperations = {
+    let made = reactor.makeFileOperations(mode: mode)
+    if let reason = made.reason { plainCalls?.reason.withLock { $0 = reason } }
+    return made
+  }()
   /// Buffers for the bodies of all its copies.
   public private(set) lazy var blocks = BlockPool()
   /// HTTP for stores that are services.
@@ -35,10 +44,17 @@ public final class WorkerContext {
   }()
   private var hasTransport = false
   private let mode: FileOperationsMode
+  private let plainCalls: PlainCalls?
 
-  public init(reactor: Reactor, mode: FileOperationsMode = .automatic) {
+  public convenience init(reactor: Reactor, mode: FileOperationsMode = .automatic) {
+    self.init(reactor: reactor, mode: mode, plainCalls: nil)
+  }
+
+  /// - Parameter plainCalls: is told why there is no ring, if there is none.
+  init(reactor: Reactor, mode: FileOperationsMode, plainCalls: PlainCalls?) {
     self.reactor = reactor
     self.mode = mode
+    self.plainCalls = plainCalls
   }
 
   /// Frees what the kernel holds. - Blocking: until the last file operation has ended.

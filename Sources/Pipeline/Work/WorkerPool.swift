@@ -45,25 +45,26 @@ public final class WorkerPool {
   private var nameQuestions: [UInt64: (open: Int, reply: ([TaskName]) -> Void)] = [:]
   private var nameQuestionCount: UInt64 = 0
   private var hook: HookToken?
+  private let plainCalls = PlainCalls()
 
   /// Starts the threads (`worker-0`, …).
   /// - Thread: T0; the pool belongs to `reactor`. - Blocking: until they run.
   /// - Errors: `Errno` of pthread_create and friends.
   public init(reactor: Reactor, workers: Int, mode: FileOperationsMode = .automatic) throws(Errno) {
     precondition((1...Self.workersMax).contains(workers))
-    for index in 0..<workers { members.append(try Self.startMember(index, completions, mode)) }
+    for index in 0..<workers { members.append(try Self.startMember(index, completions, mode, plainCalls)) }
     reactor.attach(completions) { [weak self] _, batch in self?.receive(batch) }
     reactor.attach(nameAnswers) { [weak self] _, batch in self?.receive(batch) }
     hook = reactor.addBeforeSleep { [weak self] _ in self?.flush() }
   }
 
   private static func startMember(
-    _ index: Int, _ completions: Inbox<WorkCompletion>, _ mode: FileOperationsMode
+    _ index: Int, _ completions: Inbox<WorkCompletion>, _ mode: FileOperationsMode, _ plainCalls: PlainCalls
   ) throws(Errno) -> Member {
     let items = Inbox<WorkItem>(countMax: slotsMax)
     let made = Lock<Worker?>(nil)
     let thread = try ReactorThread.start(name: "worker-\(index)") { own in
-      let worker = Worker(handle: own.handle, completions: completions, mode: mode)
+      let worker = Worker(handle: own.handle, completions: completions, mode: mode, plainCalls: plainCalls)
       worker.start(own, items: items)
       made.withLock { $0 = worker }
     }
@@ -72,6 +73,8 @@ public final class WorkerPool {
   }
 
   public var workerCount: Int { members.count }
+  /// Why workers use ordinary calls on files instead of io_uring; nil while they do not, or have not used any.
+  public var plainCallsReason: String? { plainCalls.reason.withLock { $0 } }
 
   // MARK: Locations
 

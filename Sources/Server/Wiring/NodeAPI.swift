@@ -14,7 +14,7 @@ enum NodeAPI {
     if let desk = node.status.desk {
       let provider = NodeFailedDesk(desk, reactor: node.reactor.handle, log: node.log)
       (providers.failedList, providers.locationMetrics) = (provider, provider)
-    } else if let lists = node.failedLists {
+    } else if let lists = node.served.failedLists {
       providers.failedList = NodeFailedList(lists, reactor: node.reactor.handle)
       providers.locationMetrics = NodeLocationMetrics(node: node)
     }

@@ -7,20 +7,10 @@ internal import Reactor
 
 final class NodeControl: ControlService {
   private let node: ReplicationNode
-  private let order: [ControlledService: [String]]
-
   /// - Parameter node: must live as long as this.
-  init(node: ReplicationNode) {
-    self.node = node
-    let configuration = node.plan.configuration
-    order = [
-      .crr: configuration.replication.locations.map(\.site),
-      .ingestion: configuration.ingestion.sources.map(\.location),
-      .lifecycle: configuration.lifecycleLocations,
-    ]
-  }
+  init(node: ReplicationNode) { self.node = node }
 
-  func locations(of service: ControlledService) -> [String] { order[service] ?? [] }
+  func locations(of service: ControlledService) -> [String] { node.names[service] ?? [] }
 
   var revision: UInt64 { node.coordinator.revision }
 
@@ -76,7 +66,7 @@ final class NodeControl: ControlService {
       if open == 0 { reply(views) }
     }
     for (index, key) in locations.enumerated() {
-      guard key.service == .crr, let location = node.location(key.location) else { continue }
+      guard key.service == .crr, let location = node.served.controller(of: key.location) else { continue }
       open += 1
       location.survey { [nodeId = node.plan.configuration.nodeID] partitions in
         if let partitions { views[index].take(partitions, of: location, nodeId: nodeId) }
@@ -95,12 +85,12 @@ final class NodeControl: ControlService {
     view.inFlight = overview.inFlight
     view.scheduledResumeMs = overview.desired.resumeAtMs
     view.nodes = overview.nodes.map(NodeView.init)
-    if key.service == .crr, let location = node.location(key.location) {
+    if key.service == .crr, let location = node.served.controller(of: key.location) {
       // What the other nodes reported, and what is true here now.
       view.inFlight += location.inFlightCount - (overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }?.inFlight ?? 0)
       view.queued = location.queuedCount
       view.notes = node.notes
-      view.breaker = node.breakers[key.location]?.view
+      view.breaker = node.served.breakers[key.location]?.view
       view.stuck = location.stuckTasks.map {
         StuckView(
           bucket: $0.bucket, key: $0.key, versionId: $0.versionId.map(VersionId.encode), topic: location.options.consumer.topic,

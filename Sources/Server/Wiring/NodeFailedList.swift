@@ -7,21 +7,21 @@ internal import Reactor
 /// The lists of all locations, on a thread of their own: their files are written with fsync.
 final class FailedLists {
   private let thread: ReactorThread
-  private let lists: [String: FailedList]
+  private var lists: [String: FailedList] = [:]
   /// Puts an object back into the location's topic.
   var requeue: ((_ bucket: String, _ key: String, _ site: String) -> Bool)?
 
-  /// - Parameter directories: by location.
-  /// - Blocking: reads each list once. - Errors: naming the file.
-  init(directories: [String: String]) throws(NodeFailure) {
-    for directory in directories.values { try StateDirectory.make(directory) }
+  init() throws(NodeFailure) {
+    do { thread = try ReactorThread.start(name: "failed-lists") { _ in } } catch { throw NodeFailure("failed list: \(error)") }
+  }
+
+  /// Opens a location's list, if it is not open already; it stays open, for what is still written to it.
+  /// - Blocking: reads it once. - Errors: naming the file.
+  func open(_ site: String, directory: String) throws(NodeFailure) {
+    guard lists[site] == nil else { return }
+    try StateDirectory.make(directory)
     do {
-      thread = try ReactorThread.start(name: "failed-lists") { _ in }
-      var lists: [String: FailedList] = [:]
-      for (site, directory) in directories {
-        lists[site] = FailedList(log: try FailedLog(directory: directory), on: thread.handle)
-      }
-      self.lists = lists
+      lists[site] = FailedList(log: try FailedLog(directory: directory), on: thread.handle)
     } catch {
       throw NodeFailure("failed list: \(error)")
     }

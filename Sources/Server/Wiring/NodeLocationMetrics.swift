@@ -42,14 +42,14 @@ final class NodeLocationMetrics: LocationMetricsProvider {
     let now = WallClock.nowMs()
     var sum = LocationMetrics()
     for key in locations where key.service == .crr {
-      guard let location = node.location(key.location), let known = seen[key.location] else { continue }
+      guard let location = node.served.controller(of: key.location), let known = seen[key.location] else { continue }
       let (day, rates) = (known.counts.day(nowMs: now), known.counts.rates(nowMs: now))
       sum.completions.count += day.ops
       sum.completions.bytes += day.bytes
       sum.operationsPerSecond += rates.ops
       sum.bytesPerSecond += rates.bytes
-      sum.pending.count += max(Int64(location.inFlightCount), Int64(node.feed?.status(of: key.location)?.unconsumed ?? 0))
-      sum.failures += Int64(node.failedLists?.list(of: key.location)?.count ?? 0)
+      sum.pending.count += max(Int64(location.inFlightCount), Int64(node.served.feeds.status(of: key.location)?.unconsumed ?? 0))
+      sum.failures += Int64(node.served.failedLists?.list(of: key.location)?.count ?? 0)
     }
     reply(sum)
   }

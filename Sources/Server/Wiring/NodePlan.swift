@@ -38,6 +38,20 @@ struct NodePlan: Sendable {
     roles.contains(.queueProcessor) ? configuration.replication.locations.filter { !$0.isDisabled } : []
   }
 
+  /// Locations that are controlled from here and run elsewhere, or nowhere.
+  var observedLocations: [LocationKey] {
+    let idle = configuration.replication.locations.filter { $0.isDisabled || !roles.contains(.queueProcessor) }
+    return idle.map { LocationKey(.crr, $0.site) } + configuration.ingestion.sources.map { LocationKey(.ingestion, $0.location) }
+      + configuration.lifecycleLocations.map { LocationKey(.lifecycle, $0) }
+  }
+
+  var names: [ControlledService: [String]] {
+    [
+      .crr: configuration.replication.locations.map(\.site), .ingestion: configuration.ingestion.sources.map(\.location),
+      .lifecycle: configuration.lifecycleLocations,
+    ]
+  }
+
   /// What is listed and followed; nil when entries come from elsewhere.
   var populatedTree: Tree? {
     guard roles.contains(.populator), usesEmbeddedBroker else { return nil }

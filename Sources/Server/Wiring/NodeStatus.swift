@@ -67,6 +67,9 @@ final class NodeStatus {
     return consumers
   }
 
+  /// - Precondition: they have stopped.
+  func removeReplays(of site: String) { replays[site] = nil }
+
   private func controller(_ options: LocationOptions) throws(NodeFailure) -> LocationController {
     do throws(KafkaError) {
       let controller = try LocationController(
@@ -97,6 +100,13 @@ final class NodeStatus {
     }
   }
 
+  /// The plan names other locations.
+  func sitesChanged() {
+    guard let desk else { return }
+    let sites = plan.configuration.replication.locations.map(\.site)
+    Task.detached(executorPreference: node.reactor.handle.executor) { await desk.serve(sites) }
+  }
+
   /// The outbox has room again.
   func creditAvailable() {
     processor?.creditAvailable()
@@ -121,7 +131,7 @@ final class NodeStatus {
   /// Finishes what runs and commits; the desk has closed when `completion` is called.
   func stop(_ completion: @escaping () -> Void) {
     stopped = completion
-    let controllers = replays.values.flatMap { $0 } + (processor.map { [$0] } ?? [])
+    let controllers = (replays.values.flatMap { $0 } + (processor.map { [$0] } ?? [])).filter { !$0.isStopped }
     openStops = controllers.count + 1
     for controller in controllers { controller.stop() }
     if let desk {
@@ -148,13 +158,16 @@ final class NodeStatus {
 
 extension NodeStatus: LocationObserver {
   func locationReports(_ location: LocationController) {
-    guard let main = node.location(location.site) else { return }
+    guard let main = node.served.controller(of: location.site) else { return }
     node.locationReports(main)
   }
 
   func location(_ location: LocationController, finished outcome: WorkOutcome) { node.location(location, finished: outcome) }
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
-  func locationDidStop(_ location: LocationController) { partStopped() }
+  func locationDidStop(_ location: LocationController) {
+    node.served.didStop(location)
+    if stopped != nil { partStopped() }
+  }
 }
 
 /// A location's consumers as one sink of the control plane.

@@ -75,7 +75,7 @@ final class QuickstartSession {
   }
 
   private func isComplete(_ location: LocationController) -> Bool {
-    guard let status = node.feed?.status(of: location.site) else { return false }
+    guard let status = node.served.feeds.status(of: location.site) else { return false }
     return status.listingsCompleted > 0 && status.isSettled && location.inFlightCount == 0 && location.effective == .enabled
   }
 
@@ -83,10 +83,10 @@ final class QuickstartSession {
     end = .verifying
     let (source, naming) = (layout.source, SourceNaming.oneBucket(layout.bucket))
     let refused = Set(layout.locations.map(\.identity))
-    let verified = zip(layout.locations, node.populated).map {
+    let verified = zip(layout.locations, node.served.populated).map {
       VerifiedLocation(name: $0.name, path: $0.path, makeProbe: $1.makeProbe)
     }
-    let expected = node.feed?.status(of: layout.locations[0].name)?.counts.files ?? 0
+    let expected = node.served.feeds.status(of: layout.locations[0].name)?.counts.files ?? 0
     show(
       verify: { try TreeVerifier(sourcePath: source, naming: naming, locations: verified, refused: refused) },
       filesExpected: expected
@@ -118,8 +118,8 @@ final class QuickstartSession {
     let answer = VerdictBox(completion)
     let curtain = Curtain(
       elapsed: Instant.nowUncached() - start, progress: progress,
-      lists: layout.locations.map { .init(name: $0.name, statePath: $0.statePath, list: node.failedLists?.list(of: $0.name)) },
-      notes: node.locations.compactMap { node.feed?.status(of: $0.site)?.deletesWithheld }, verify: verify,
+      lists: layout.locations.map { .init(name: $0.name, statePath: $0.statePath, list: node.served.failedLists?.list(of: $0.name)) },
+      notes: node.locations.compactMap { node.served.feeds.status(of: $0.site)?.deletesWithheld }, verify: verify,
       filesExpected: filesExpected)
     guard let console else { return completion(.notAsked) }
     Task.detached(executorPreference: handle.executor) {
@@ -170,7 +170,7 @@ final class QuickstartSession {
   }
 
   private func progress(_ location: LocationController) -> LocationProgress {
-    let status = node.feed?.status(of: location.site) ?? PopulatorStatus()
+    let status = node.served.feeds.status(of: location.site) ?? PopulatorStatus()
     let counters = location.counters
     var progress = LocationProgress(name: location.site)
     progress.isPaused = location.isPausedByDesire == true
@@ -182,7 +182,7 @@ final class QuickstartSession {
     progress.completedObjects = Int64(counters.done + counters.alreadyThere) - min(status.enqueuedDeletes, Int64(counters.done))
     progress.completedBytes = counters.bytes
     progress.deletedObjects = status.enqueuedDeletes
-    progress.failedObjects = Int64(node.failedLists?.list(of: location.site)?.count ?? 0)
+    progress.failedObjects = Int64(node.served.failedLists?.list(of: location.site)?.count ?? 0)
     progress.skippedEntries = status.counts.skipped
     return progress
   }
@@ -191,7 +191,7 @@ final class QuickstartSession {
 
   var exitCode: Int32 {
     console?.stop()
-    node.failedLists?.stop()
+    node.served.failedLists?.stop()
     switch end {
     case .finished(.identical), .finished(.notAsked):
       return failedCount > 0 ? ExitStatus.failed : node.exitCode

@@ -11,26 +11,21 @@ internal import PipelineCore
 internal import Reactor
 
 final class ReplicationNode {
-  let plan: NodePlan
+  /// Changes with `reload`.
+  private(set) var plan: NodePlan { didSet { names = plan.names } }
+  /// Of every controlled location, in the order of the configuration.
+  private(set) var names: [ControlledService: [String]]
   let reactor: Reactor
   let log: Logger
-  private(set) var locations: [LocationController] = []
   private(set) var coordinator: ControlCoordinator!
   private(set) var listener: Listener?
   private(set) var routes: Routes?
   private(set) var broker: EmbeddedBroker?
   private(set) var pool: WorkerPool!
   private(set) var outbox: Outbox!
-  /// Embedded mode's entries; nil when they come from elsewhere.
-  private(set) var feed: EmbeddedFeed?
-  /// Embedded mode's failed lists.
-  private(set) var failedLists: FailedLists?
+  private(set) var served: ServedLocations!
   /// What becomes of the results of copies beside an external broker.
   private(set) var status: NodeStatus!
-  /// Of the locations whose target is a service.
-  private(set) var breakers: [String: LocationBreaker] = [:]
-  /// The locations the populator enqueues for.
-  private(set) var populated: [PopulatedLocation] = []
   /// Failures met while listing, on their way to the failed lists.
   let failureWrites: SerialTasks
   private var idGuard: NodeIdGuard?
@@ -43,12 +38,18 @@ final class ReplicationNode {
   private var openStops = 0
   /// Called on T0 when a part of the embedder's has to know that the node is ending.
   var onStopping: (() -> Void)?
+  /// Read while another reload is under way; the last one counts.
+  private var nextReload: Configuration?
+  private var openReloads = 0
+  /// In the log already.
+  private var saidNotes: [String] = []
   /// Called on T0 when everything has ended, instead of stopping the reactor.
   var onEnded: (() -> Void)?
 
   /// - Thread: the one that will call `run`; its reactor must be `reactor`.
   init(plan: NodePlan, reactor: Reactor, log: Logger) {
     self.plan = plan
+    names = plan.names
     self.reactor = reactor
     self.log = log
     failureWrites = SerialTasks(handle: reactor.handle)
@@ -64,7 +65,9 @@ final class ReplicationNode {
     let planner = LocationPlanner(plan: plan, bootstrapServers: bootstrapServers)
     let properties = try planner.properties()
     do {
-      pool = try WorkerPool(reactor: reactor, workers: plan.configuration.replication.queueProcessor.workerThreads)
+      pool = try WorkerPool(
+        reactor: reactor, workers: plan.configuration.replication.queueProcessor.workerThreads,
+        mode: .from(environment: Environment.variables["DOWNBEAT_FILE_CALLS"]))
       outbox = try Outbox(reactor: reactor, configuration: ProducerConfiguration(properties: properties), log: log)
     } catch {
       throw NodeFailure("\(error)")
@@ -76,9 +79,10 @@ final class ReplicationNode {
     coordinator = try ControlPlane(plan: plan, reactor: reactor, log: log).makeCoordinator()
     idGuard = NodeIdGuard(reactor: reactor, coordinator: coordinator, log: log) { [unowned self] in fail($0) }
     status = NodeStatus(node: self, planner: planner)
-    try addLocations(planner)
+    served = try ServedLocations(node: self, planner: planner, failureWrites: failureWrites)
+    try served.add(plan.servedLocations)
     try status.start()
-    observeOthers()
+    for key in plan.observedLocations { coordinator.add(key, sink: nil) }
     try listen()
     coordinator.start()
     reportCounts()
@@ -90,122 +94,23 @@ final class ReplicationNode {
 
   private func openBroker() throws(NodeFailure) {
     guard plan.usesEmbeddedBroker else { return }
-    var topics = plan.servedLocations.map {
-      EmbeddedBroker.Topic(plan.topic(of: $0.site), partitions: LocationPlanner.embeddedPartitions)
-    }
-    topics.append(EmbeddedBroker.Topic(plan.deadLetterTopic))
     do throws(KafkaError) {
-      broker = try EmbeddedBroker(topics: topics)
+      broker = try EmbeddedBroker(topics: [EmbeddedBroker.Topic(plan.deadLetterTopic)])
     } catch {
       throw NodeFailure("embedded broker: \(error)")
     }
-  }
-
-  /// Locations that are controlled from here and run elsewhere, or nowhere.
-  private func observeOthers() {
-    let configuration = plan.configuration
-    for settings in configuration.replication.locations where settings.isDisabled || !plan.roles.contains(.queueProcessor) {
-      coordinator.add(LocationKey(.crr, settings.site), sink: nil)
-    }
-    for source in configuration.ingestion.sources { coordinator.add(LocationKey(.ingestion, source.location), sink: nil) }
-    for location in configuration.lifecycleLocations { coordinator.add(LocationKey(.lifecycle, location), sink: nil) }
   }
 
   /// The counts of this node's reports. Changes of state are told at once (`locationReports`); counts may wait.
   private func reportCounts() {
     reactor.schedule(after: Self.countPeriod) { [weak self] _ in
       guard let self, !lifecycle.isStopping else { return }
+      if notes != saidNotes {
+        saidNotes = notes
+        for note in notes { log.warning("note", metadata: ["note": "\(note)"]) }
+      }
       for location in locations { coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location)) }
       reportCounts()
-    }
-  }
-
-  private func addLocations(_ planner: LocationPlanner) throws(NodeFailure) {
-    if plan.usesEmbeddedBroker {
-      failedLists = try FailedLists(
-        directories: Dictionary(
-          plan.servedLocations.map { ($0.site, plan.stateRoot(of: $0.site)) }, uniquingKeysWith: { first, _ in first }))
-    }
-    let stores = try StoreLocations(plan: plan, log: log)
-    for settings in plan.servedLocations {
-      switch settings.target {
-      case .noop(let target)?: try add(settings.site, LocationPlanner.noop(target, site: settings.site), planner)
-      case .file(let target)?:
-        let opened = try stores.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
-        try add(settings.site, opened, planner, deletesFrom: plan.populatedTree?.followsDeletes == true ? target.path : nil)
-      case .s3(let target)?:
-        let opened = try stores.open(target, site: settings.site, failedList: failedLists?.list(of: settings.site))
-        try add(settings.site, opened, planner)
-      case .cloudserver?, .throughSource?, nil:
-        throw NodeFailure("location \(settings.site): this build cannot serve the type \(settings.type.rawValue)")
-      }
-    }
-    try startFeed(planner)
-  }
-
-  private func add(
-    _ site: String, _ opened: StoreLocations.Opened, _ planner: LocationPlanner, deletesFrom: String? = nil
-  ) throws(NodeFailure) {
-    try add(site, opened.work, planner)
-    breakers[site] = opened.breaker
-    guard let probe = opened.probe else { return }
-    populated.append(
-      PopulatedLocation(
-        site: site, partitionCount: LocationPlanner.embeddedPartitions, isPaused: true, deletesFrom: deletesFrom,
-        followsSeenDeletes: plan.populatedTree?.followsDeletes == true, makeProbe: probe))
-  }
-
-  private func add(_ site: String, _ work: WorkerLocation, _ planner: LocationPlanner) throws(NodeFailure) {
-    let options = try planner.options(for: site, work: work)
-    do throws(KafkaError) {
-      let location = try LocationController(reactor: reactor, pool: pool, outbox: outbox, options: options, log: log)
-      location.observer = self
-      locations.append(location)
-    } catch {
-      throw NodeFailure("location \(site): \(error)")
-    }
-    let replays = try status.addReplays(of: site, work)
-    coordinator.add(LocationKey(.crr, site), sink: LocationGroup([locations[locations.count - 1]] + replays))
-  }
-
-  private func startFeed(_ planner: LocationPlanner) throws(NodeFailure) {
-    guard let tree = plan.populatedTree, !populated.isEmpty else { return }
-    var configuration = EmbeddedPopulator.Configuration(
-      sourcePath: tree.sourcePath, naming: tree.naming, locations: populated)
-    configuration.refused = tree.refused
-    let feed = try EmbeddedFeed(
-      configuration, topics: populated.map { plan.topic(of: $0.site) }, properties: try planner.properties(), reactor: reactor,
-      log: log)
-    feed.onEvent = { [unowned self] in populatorSays($0) }
-    failedLists?.requeue = { [unowned feed] in feed.requeue(bucket: $0, key: $1, site: $2) }
-    self.feed = feed
-  }
-
-  /// Paths that cannot become objects are failures of the location, until a listing no longer meets them.
-  private func populatorSays(_ event: PopulatorEvent) {
-    switch event {
-    case .failed(let index, let failure):
-      guard let list = failedLists?.list(of: populated[index].site) else { return }
-      log.error("not replicated", metadata: ["location": "\(populated[index].site)", "reason": "\(failure.reason.code)", "message": "\(failure.message)"])
-      let record = FailedRecord(failure, bucket: bucket(of: failure.path), failedAtMs: WallClock.nowMs())
-      failureWrites.run { _ = await list.record(record) }
-    case .listed(let index, let beganAtMs, _):
-      guard let list = failedLists?.list(of: populated[index].site) else { return }
-      failureWrites.run { [log] in
-        do {
-          try await list.clearListingFailures(before: beganAtMs)
-        } catch {
-          log.warning("failed list not cleared", metadata: ["error": "\(error)"])
-        }
-      }
-    case .note, .unable: break
-    }
-  }
-
-  private func bucket(of path: String) -> String {
-    switch plan.populatedTree?.naming {
-    case .oneBucket(let name)?: name
-    case .bucketPerDirectory?, nil: String(path.prefix { $0 != "/" })
     }
   }
 
@@ -222,27 +127,59 @@ final class ReplicationNode {
     }
   }
 
-  /// The controller of a location; nil if this node does not consume for it.
-  func location(_ site: String) -> LocationController? { locations.first { $0.site == site } }
+  var locations: [LocationController] { served.controllers }
+  var isStopping: Bool { lifecycle.isStopping }
 
-  /// What an operator should know of this node: constant sentences.
-  var notes: [String] { [] }
+  /// What an operator should know of this node.
+  var notes: [String] {
+    pool.plainCallsReason.map { ["files are copied with ordinary calls, which is slower: \($0)"] } ?? []
+  }
 
   // MARK: Reload
 
-  /// Applies what can change while running: who may call. What needs a restart is named, not half applied.
+  /// Applies what can change while running. What needs a restart is named, not half applied.
   func reload(_ configuration: Configuration) {
-    routes?.policy = NodeAPI.policy(configuration.server)
-    var kept: [String] = []
-    if configuration.replication != plan.configuration.replication { kept.append("extensions.replication") }
-    if configuration.ingestion != plan.configuration.ingestion { kept.append("extensions.ingestion") }
-    if configuration.kafka != plan.configuration.kafka { kept.append("kafka") }
-    if configuration.redis != plan.configuration.redis { kept.append("redis") }
-    if configuration.zookeeper != plan.configuration.zookeeper { kept.append("zookeeper") }
-    if configuration.server.port != plan.configuration.server.port { kept.append("server.port") }
+    guard !lifecycle.isStopping else { return }
+    guard openReloads == 0 else { return nextReload = configuration }
+    let reload = Reload(of: plan, to: configuration)
+    plan = reload.plan
+    served.planChanged(LocationPlanner(plan: plan, bootstrapServers: bootstrapServers))
+    status.sitesChanged()
+    routes?.policy = NodeAPI.policy(plan.configuration.server)
+    routes?.cache = StatusCache()
+    for key in reload.observedRemoved { coordinator.remove(key) }
+    for key in reload.observedAdded where !reload.leaving.contains(key.location) || key.service != .crr { coordinator.add(key, sink: nil) }
     log.notice(
       "configuration read again",
-      metadata: ["applied": "log, server.healthChecks, server.allowedHosts", "needsRestart": "\(kept.joined(separator: ", "))"])
+      metadata: [
+        "joining": "\(reload.joining.map(\.site).joined(separator: ", "))", "leaving": "\(reload.leaving.joined(separator: ", "))",
+        "needsRestart": "\(reload.needsRestart.joined(separator: ", "))",
+      ])
+    openReloads = reload.leaving.count
+    for site in reload.leaving {
+      served.remove(site) { [unowned self] in
+        if reload.observedAdded.contains(LocationKey(.crr, site)) { coordinator.add(LocationKey(.crr, site), sink: nil) }
+        openReloads -= 1
+        if openReloads == 0 { join(reload.joining) }
+      }
+    }
+    if openReloads == 0 { join(reload.joining) }
+  }
+
+  private func join(_ locations: [Configuration.Location]) {
+    for location in locations {
+      do throws(NodeFailure) {
+        try served.add([location])
+      } catch {
+        log.error("location not served", metadata: ["location": "\(location.site)", "error": "\(error)"])
+        let key = LocationKey(.crr, location.site)
+        if served.controller(of: location.site) == nil { coordinator.add(key, sink: nil) }
+      }
+    }
+    routes?.cache = StatusCache()
+    guard let next = nextReload else { return }
+    nextReload = nil
+    reload(next)
   }
 
   // MARK: Stop
@@ -266,12 +203,14 @@ final class ReplicationNode {
   private func beginStop(_ reason: String) {
     log.info("stopping", metadata: ["reason": "\(reason)", "inFlight": "\(locations.map(\.inFlightCount).reduce(0, +))"])
     onStopping?()
-    for location in locations { feed?.location(location.site, shouldRun: false) }
+    for location in locations { served.feeds.location(location.site, shouldRun: false) }
     stopTimer = reactor.schedule(after: .seconds(plan.configuration.shutdownTimeoutS)) { [unowned self] _ in
       self.abandon("\(self.plan.configuration.shutdownTimeoutS) s (shutdownTimeoutS) were not enough")
     }
-    openStops = locations.count + 1
-    for location in locations { location.stop() }
+    // One that a reload made leave may have stopped already.
+    let running = locations.filter { !$0.isStopped }
+    openStops = running.count + 1
+    for location in running { location.stop() }
     status.stop { [unowned self] in self.partStopped() }
   }
 
@@ -281,8 +220,7 @@ final class ReplicationNode {
   }
 
   private func locationsStopped() {
-    guard let feed else { return closeOutbox() }
-    feed.stop { [unowned self] in self.closeOutbox() }
+    served.feeds.stop { [unowned self] in self.closeOutbox() }
   }
 
   private func closeOutbox() {
@@ -301,7 +239,7 @@ final class ReplicationNode {
     pool.stop()
     // Whoever wants to say something about the end may still want to read the failed lists.
     if let onEnded { return onEnded() }
-    failedLists?.stop()
+    served.failedLists?.stop()
     reactor.stop()
   }
 
@@ -319,7 +257,7 @@ extension ReplicationNode: LocationObserver {
   func locationReports(_ location: LocationController) {
     coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location))
     // A location that should run is listed for at once; one that should not stops being listed for at once.
-    feed?.location(location.site, shouldRun: location.isPausedByDesire == false && !lifecycle.isStopping)
+    served.feeds.location(location.site, shouldRun: location.isPausedByDesire == false && !lifecycle.isStopping)
   }
 
   func location(_ location: LocationController, finished outcome: WorkOutcome) {
@@ -334,8 +272,11 @@ extension ReplicationNode: LocationObserver {
   }
 
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
-    feed?.location(location.site, consumedUpTo: offset, of: partition)
+    served.feeds.location(location.site, consumedUpTo: offset, of: partition)
   }
 
-  func locationDidStop(_ location: LocationController) { partStopped() }
+  func locationDidStop(_ location: LocationController) {
+    served.didStop(location)
+    if lifecycle.isStopping { partStopped() }
+  }
 }

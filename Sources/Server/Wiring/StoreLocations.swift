@@ -9,7 +9,8 @@ struct StoreLocations {
   /// A quickstart is watched by a person, and what failed is tried again by the next run: give up soon.
   static let quickstartRetry = RetryPolicy(retriesMax: 2, timeout: .seconds(10), delayMin: .milliseconds(200), delayMax: .seconds(2))
 
-  private let plan: NodePlan
+  /// May change, except for the source.
+  var plan: NodePlan
   private let source: SourcePlace?
   /// Where the source shows each site's status; nil for a quickstart, which never writes to its source.
   private let status: FileSourceStatus?

@@ -35,6 +35,11 @@ final class ClusterNode {
   func killNow() { process?.killNow() }
   func wait(within deadline: Duration = .seconds(60)) -> ChildProcess.Ending? { process?.wait(within: deadline) }
 
+  /// Changes its configuration file; SIGHUP makes it read that.
+  func reconfigure(_ change: (String) -> String) throws {
+    try writeFile(configuration, change(String(decoding: try readFile(configuration), as: UTF8.self)))
+  }
+
   func wipeStateDirectory() throws {
     let erase = try ChildProcess("rm", ["-rf", stateDirectory], outputPath: outputs + "-erase")
     _ = erase.wait()

@@ -14,6 +14,14 @@ private final class ServeBench {
   init() throws {
     port = try freeLoopbackPort()
     for name in ["source", "source/photos", "east", "west"] { _ = mkdir("\(directory.path)/\(name)", 0o755) }
+    try configure(["east", "west"])
+  }
+
+  /// Writes the configuration. All but `east` leave the bucket out of a copy's path.
+  func configure(_ sites: [String], queue: String = "{}") throws {
+    let list = sites.map {
+      "        - { site: \($0), type: file, path: \(directory.path)/\($0), bucketMatch: \($0 != "east") }"
+    }
     try writeFile(
       configuration,
       """
@@ -21,22 +29,22 @@ private final class ServeBench {
       extensions:
         replication:
           source: { type: file, path: \(source) }
+          queueProcessor: \(queue)
           destination:
             bootstrapList:
-              - { site: east, type: file, path: \(directory.path)/east }
-              - { site: west, type: file, path: \(directory.path)/west, bucketMatch: true }
+      \(list.joined(separator: "\n"))
       """)
   }
 
-  func start(_ arguments: [String]? = nil) throws -> ChildProcess {
+  func start(_ arguments: [String]? = nil, environment: [String: String?] = [:]) throws -> ChildProcess {
     try ChildProcess(
       try downbeatBinary(),
       arguments ?? ["serve", "--embedded", "--config", configuration, "--state-dir", "\(directory.path)/state"],
-      outputPath: "\(directory.path)/out-\(Instant.nowUncached().ns)")
+      environment: environment, outputPath: "\(directory.path)/out-\(Instant.nowUncached().ns)")
   }
 
-  func startReady() throws -> ChildProcess {
-    let process = try start()
+  func startReady(environment: [String: String?] = [:]) throws -> ChildProcess {
+    let process = try start(environment: environment)
     // Nobody listens at first: not an error while starting.
     let isReady = eventually { (try? get("/_/ready").status) == 200 || process.poll() != nil }
     #expect(isReady && process.poll() == nil, "\(process.output)")
@@ -103,6 +111,69 @@ private final class ServeBench {
     #expect(process.wait() == .exited(0))
   }
 
+  @Test func aReloadAddsAndRemovesLocationsAndKeepsWhatTheyWereTold() throws {
+    let bench = try ServeBench()
+    _ = mkdir("\(bench.directory.path)/north", 0o755)
+    for index in 0..<5 { try writeFile("\(bench.source)/photos/cat\(index)", "cat \(index)") }
+    let process = try bench.startReady()
+    #expect(try bench.post("/_/crr/pause/west?wait=10").status == 200)
+    #expect(eventually { bench.exists("east/photos/cat4") })
+
+    try bench.configure(["north", "west"], queue: "{ concurrency: 3 }")
+    process.signal(SIGHUP)
+    #expect(
+      eventually { (try? bench.get("/_/crr/status").body) == #"{"north":"enabled","west":"disabled"}"# },  // while it changes
+      "\(process.output)")
+    #expect(eventually { (0..<5).allSatisfy { bench.exists("north/cat\($0)") } }, "\(process.output)")
+    try writeFile("\(bench.source)/photos/late", "late")
+    #expect(eventually { bench.exists("north/late") })
+    #expect(!bench.exists("east/photos/late") && !bench.exists("west/late"))
+    #expect(try bench.get("/_/crr/status/east").status == 404)
+
+    // East comes back, hears what happened meanwhile, and goes on; west is resumed where it stood.
+    try bench.configure(["east", "north", "west"])
+    process.signal(SIGHUP)
+    #expect(eventually { bench.exists("east/photos/late") }, "\(process.output)")
+    #expect(try bench.post("/_/crr/resume/west").status == 200)
+    #expect(eventually { bench.exists("west/late") && bench.exists("west/cat0") }, "\(process.output)")
+    #expect(eventually { extendedAttribute("user.replication-status", of: "\(bench.source)/photos/late") == "COMPLETED" })
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0), "\(process.output)")
+  }
+
+  /// Signals faster than locations can leave, and a stop in the middle.
+  @Test func manyReloadsAndAStopAmongThem() throws {
+    let bench = try ServeBench()
+    for index in 0..<200 { try writeFile("\(bench.source)/photos/cat\(index)", "cat \(index)") }
+    for rounds in [3, 10] {
+      let process = try bench.startReady()
+      for round in 1...rounds {
+        try bench.configure(round % 2 == 0 ? ["east", "west"] : ["west"], queue: "{ concurrency: \(round) }")
+        process.signal(SIGHUP)
+        if rounds == 3 { #expect(eventually { process.output.count(of: "configuration read again") >= round }) }
+      }
+      process.signal(SIGTERM)
+      #expect(process.wait() == .exited(0), "\(process.output)")
+    }
+    try bench.configure(["east", "west"])
+    let process = try bench.startReady()
+    #expect(eventually { (0..<200).allSatisfy { bench.exists("east/photos/cat\($0)") && bench.exists("west/cat\($0)") } }, "\(process.output)")
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0))
+  }
+
+  @Test func ordinaryFileCallsAreSaidOnce() throws {
+    let bench = try ServeBench()
+    try writeFile("\(bench.source)/photos/cat", "cat")
+    let process = try bench.startReady(environment: ["DOWNBEAT_FILE_CALLS": "plain"])
+    #expect(eventually { bench.exists("east/photos/cat") && bench.exists("west/cat") })
+    #expect(try bench.get("/_/crr/locations/east").body.contains("files are copied with ordinary calls"))
+    #expect(eventually { process.output.contains("ordinary calls") })
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0))
+    #expect(process.output.count(of: "ordinary calls") == 1)
+  }
+
   @Test func wrongConfigurationsExitTwoNamingFileAndLine() throws {
     let bench = try ServeBench()
     try writeFile(bench.configuration, "server: { port: many }\n")
@@ -113,4 +184,8 @@ private final class ServeBench {
     #expect(missing.wait() == .exited(2))
     #expect(missing.output.contains("/no/such/file"), "\(missing.output)")
   }
+}
+
+extension String {
+  fileprivate func count(of part: String) -> Int { ranges(of: part).count }
 }
