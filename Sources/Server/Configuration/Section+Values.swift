@@ -43,11 +43,14 @@ extension Section {
     return both
   }
 
-  /// `probeServer: {bindAddress, port}`.
+  /// `probeServer: {bindAddress, port}`; the address `localhost` or a literal.
   func probeServer() -> HostPort? {
     let probe = section("probeServer")
     guard probe.isPresent else { return nil }
     let address = probe.string("bindAddress", default: "localhost")
+    if address != "localhost", IPAddress(address) == nil {
+      probe.error("bindAddress", "must be an IP address or localhost, not “\(address)”")
+    }
     let port = probe.port()
     if port == nil && !probe.has("port") { probe.missing("port") }
     probe.finish()

@@ -45,6 +45,14 @@ struct NodePlan: Sendable {
       + configuration.lifecycleLocations.map { LocationKey(.lifecycle, $0) }
   }
 
+  /// Where probes are answered besides the API: each role that has a `probeServer` and runs here; one that two share once.
+  var probes: [HostPort] {
+    let queue = roles.contains(.queueProcessor) ? configuration.replication.queueProcessor.probe : nil
+    let status = roles.contains(.statusProcessor) ? configuration.replication.statusProcessor.probe : nil
+    return queue == status ? [queue].compactMap { $0 } : [queue, status].compactMap { $0 }
+  }
+
+  /// Of every controlled location, in the order of the configuration.
   var names: [ControlledService: [String]] {
     [
       .crr: configuration.replication.locations.map(\.site), .ingestion: configuration.ingestion.sources.map(\.location),

@@ -20,6 +20,7 @@ final class ReplicationNode {
   private(set) var coordinator: ControlCoordinator!
   private(set) var listener: Listener?
   private(set) var routes: Routes?
+  private var probes: [Listener] = []
   private(set) var broker: EmbeddedBroker?
   private(set) var pool: WorkerPool!
   private(set) var outbox: Outbox!
@@ -115,13 +116,19 @@ final class ReplicationNode {
   }
 
   private func listen() throws(NodeFailure) {
+    for place in plan.probes {
+      let routes = ProbeRoutes(health: NodeHealth(node: self), prometheus: NodeMetrics(node: self))
+      probes.append(try listener(place.host, place.port, routes))
+    }
     guard plan.roles.contains(.api) else { return }
     let routes = NodeAPI.routes(of: self)
     self.routes = routes
-    let settings = plan.configuration.server
+    listener = try listener(plan.configuration.server.bindAddress.description, plan.configuration.server.port, routes)
+  }
+
+  private func listener(_ address: String, _ port: Int, _ handler: any RequestHandler) throws(NodeFailure) -> Listener {
     do throws(ListenError) {
-      listener = try Listener(
-        reactor: reactor, bindAddress: settings.bindAddress.description, port: UInt16(settings.port), handler: routes)
+      return try Listener(reactor: reactor, bindAddress: address, port: UInt16(port), handler: handler)
     } catch {
       throw NodeFailure(error.description)
     }
@@ -225,9 +232,18 @@ final class ReplicationNode {
 
   private func closeOutbox() {
     outbox.close { [unowned self] in
-      self.coordinator.stop { [unowned self] in
-        guard let listener = self.listener else { return self.end() }
-        listener.stop { [unowned self] _ in self.end() }
+      self.coordinator.stop { [unowned self] in self.closeListeners() }
+    }
+  }
+
+  private func closeListeners() {
+    let listeners = probes + (listener.map { [$0] } ?? [])
+    var open = listeners.count
+    guard open > 0 else { return end() }
+    for listener in listeners {
+      listener.stop { [unowned self] _ in
+        open -= 1
+        if open == 0 { self.end() }
       }
     }
   }

@@ -162,6 +162,21 @@ private final class ServeBench {
     #expect(process.wait() == .exited(0))
   }
 
+  @Test func aProbeServerAnswersOnItsOwnPort() throws {
+    let bench = try ServeBench()
+    let port = try freeLoopbackPort()
+    try bench.configure(["east"], queue: "{ probeServer: { bindAddress: localhost, port: \(port) } }")
+    let process = try bench.startReady()
+    for path in ["/_/live", "/_/ready", "/_/health/readiness"] { #expect(try request("GET", path, port: port).status == 200) }
+    #expect(try request("GET", "/metrics", port: port).body.contains("downbeat_reactor_ticks_total"))
+    #expect(try request("GET", "/_/crr/status", port: port).status == 400)
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0), "\(process.output)")
+    try bench.configure(["east"], queue: "{ probeServer: { bindAddress: somewhere, port: 1 } }")
+    let refused = try bench.start()
+    #expect(refused.wait() == .exited(2) && refused.output.contains("must be an IP address or localhost"), "\(refused.output)")
+  }
+
   @Test func ordinaryFileCallsAreSaidOnce() throws {
     let bench = try ServeBench()
     try writeFile("\(bench.source)/photos/cat", "cat")
