@@ -17,13 +17,26 @@ public final class Outbox {
 
   private struct Message {
     let topic: String
-    let key: [UInt8]?
-    let value: [UInt8]?
-    let headers: [(name: String, value: [UInt8])]
+    var key: [UInt8]?
+    var value: [UInt8]?
+    var headers: [(name: String, value: [UInt8])]
+    /// A dead letter: rather cut than never delivered.
+    let mayBeCut: Bool
     let acknowledged: () -> Void
     var attempts = 0
     var byteCount: Int { (key?.count ?? 0) + (value?.count ?? 0) }
+
+    /// Halves the value, or the key when that is the longer one. - Returns: false if there is nothing left to cut.
+    mutating func cut() -> Bool {
+      let (keyCount, valueCount) = (key?.count ?? 0, value?.count ?? 0)
+      guard mayBeCut, keyCount + valueCount > 0 else { return false }
+      if valueCount >= keyCount { value?.removeLast(valueCount - valueCount / 2) } else { key?.removeLast(keyCount - keyCount / 2) }
+      if !headers.contains(where: { $0.name == Outbox.truncated.name }) { headers.append(Outbox.truncated) }
+      return true
+    }
   }
+
+  private static let truncated = (name: "truncated", value: Array("true".utf8))
 
   private let reactor: Reactor
   private var producer: Producer!
@@ -56,7 +69,10 @@ public final class Outbox {
     topic: String, key: [UInt8]?, value: [UInt8]?, headers: [(name: String, value: [UInt8])] = [],
     acknowledged: @escaping () -> Void
   ) {
-    let message = Message(topic: topic, key: key, value: value, headers: headers, acknowledged: acknowledged)
+    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: false, acknowledged: acknowledged))
+  }
+
+  private func add(_ message: Message) {
     nextToken += 1
     messages[nextToken] = message
     byteCount += message.byteCount
@@ -85,11 +101,11 @@ public final class Outbox {
       ("timestamp", Array("\(message.timestampMs ?? -1)".utf8)),
       ("reason", Array(reason.code.utf8)),
     ]
-    if isCut { headers.append(("truncated", Array("true".utf8))) }
+    if isCut { headers.append(Self.truncated) }
     // None is not the same as an empty one: who reads the dead letters must see what was sent.
     let value = message.hasPayload ? message.withPayload { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
     let key = message.hasKey ? message.withKey { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
-    send(topic: topic, key: key, value: value, headers: headers, acknowledged: acknowledged)
+    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: true, acknowledged: acknowledged))
   }
 
   private static func copy(_ bytes: Span<UInt8>, countMax: Int) -> [UInt8] {
@@ -111,6 +127,14 @@ public final class Outbox {
 
   private func retry(_ token: UInt64, _ error: KafkaError) {
     guard var message = messages[token] else { return }
+    let byteCountBefore = message.byteCount
+    if error.code == .messageTooLarge, message.cut() {
+      // The broker takes less than a dead letter may hold: its limit counts key, headers and framing as well.
+      byteCount -= byteCountBefore - message.byteCount
+      messages[token] = message
+      reactor.schedule(after: .zero) { [weak self] _ in self?.produce(token, message) }
+      return
+    }
     message.attempts += 1
     messages[token] = message
     // Once per message at the first failure, then rarely: a broker that is away fails thousands.

@@ -170,4 +170,23 @@ private final class DeadLetterReader: ConsumerDelegate {
     #expect(letter.headers["topic"] == "entries" && Int(letter.headers["timestamp"] ?? "") ?? 0 > 0, "\(item.name): \(letter.headers)")
     #expect(letter.headers["truncated"] == (isLong ? "true" : nil), "\(item.name)")
   }
+
+  /// Kafka's own limit, 1 MiB and 12 bytes, is for value, key, headers and framing together.
+  @Test func aBrokerThatTakesLessGetsLess() throws {
+    let bench = try LocationBench(
+      partitions: 1, user: ["message.max.bytes": "20000000"], work: WorkerLocation(site: "east", kind: .noop))
+    let value = Array(String(repeating: "x", count: Outbox.deadLetterValueMax).utf8)
+    try bench.produce([(key: nil, value: value, partition: Partition(0))])
+    bench.broker.failNext(.produce, with: [.messageTooLarge, .messageTooLarge])
+    bench.paused(false, version: 0)
+    #expect(bench.runUntil { bench.location.counters.deadLettered == 1 }, "\(bench.location.counters)")
+    #expect(bench.runUntil { bench.isAllCommitted() })
+    let reader = try DeadLetterReader(bench)
+    #expect(bench.runUntil { reader.letters.count == 1 })
+    let letter = try #require(reader.letters.first)
+    #expect(letter.value == Array(value.prefix(value.count / 4)) && letter.headers["truncated"] == "true")
+    reader.close()
+    #expect(bench.runUntil { reader.isClosed })
+    bench.end()
+  }
 }
