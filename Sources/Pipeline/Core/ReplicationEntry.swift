@@ -116,6 +116,25 @@ public struct ReplicationEntry: Sendable {
     (metadataField("tags")?.members ?? []).compactMap { member in member.value.string.map { (member.name, $0) } }
   }
 
+  /// What belongs to the object besides its data, found in one pass: the named fields that are text and not empty, user
+  /// metadata and tags, each in the order stored.
+  public func attributes(
+    named names: [String]
+  ) -> (named: [(name: String, value: String)], user: [(name: String, value: String)], tags: [(key: String, value: String)]) {
+    var (named, user): ([(name: String, value: String)], [(name: String, value: String)]) = ([], [])
+    var tags: [(key: String, value: String)] = []
+    forEachMetadataField { member, json in
+      if member.hasPrefix("x-amz-meta-") {
+        if let text = json()?.string { user.append((member, text)) }
+      } else if member == "tags" {
+        tags = (json()?.members ?? []).compactMap { tag in tag.value.string.map { (tag.name, $0) } }
+      } else if names.contains(member), let text = json()?.string, !text.isEmpty {
+        named.append((member, text))
+      }
+    }
+    return (named, user, tags)
+  }
+
   public var replicationInfo: JSONValue? { metadataField("replicationInfo") }
 
   public var backends: [Backend] {

@@ -15,10 +15,9 @@ extension ObjectRequest {
     if !entry.hasData, !entry.content.isEmpty {
       extent = entry.content.isDisjoint(with: [.putTagging, .deleteTagging]) ? .metadata : .tags
     }
-    attributes.system = ObjectAttributes.systemNames.compactMap { name in
-      entry.metadataText(name).flatMap { $0.isEmpty ? nil : ObjectAttributes.Pair(name, $0) }
-    }
-    attributes.user = entry.userMetadata.map { ObjectAttributes.Pair($0.name, $0.value) }
-    attributes.tags = entry.tags.map { ObjectAttributes.Pair($0.key, $0.value) }
+    let found = entry.attributes(named: ObjectAttributes.systemNames)
+    attributes.system = found.named.map { ObjectAttributes.Pair($0.name, $0.value) }
+    attributes.user = found.user.map { ObjectAttributes.Pair($0.name, $0.value) }
+    attributes.tags = found.tags.map { ObjectAttributes.Pair($0.key, $0.value) }
   }
 }

@@ -3,10 +3,14 @@ internal import CCurl
 internal import Reactor
 
 enum CurlOptions {
-  /// libcurl's receive buffer of a transfer.
-  static let receiveBytes = 128 * 1_024
-  /// And its send buffer.
-  static let sendBytes = 128 * 1_024
+  /// libcurl's receive buffer of a transfer, and its send buffer: allocated and freed for each request, by new pages of the
+  /// kernel's if large, so small bodies get small ones.
+  static let bufferBytes = 128 * 1_024
+  static let bufferBytesSmall = 16 * 1_024
+  /// Room for a head before a body.
+  private static let headBytes = 1_024
+
+  private static func buffer(_ bodyBytes: Int64) -> Int { bodyBytes + Int64(headBytes) <= Int64(bufferBytesSmall) ? bufferBytesSmall : bufferBytes }
 
   /// - Returns: the header list; to be freed after the transfer.
   static func apply(
@@ -22,7 +26,7 @@ enum CurlOptions {
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_CONNECTTIMEOUT_MS, Int(limits.connect.nanoseconds / 1_000_000))
-    set(CURLOPT_BUFFERSIZE, receiveBytes)
+    set(CURLOPT_BUFFERSIZE, buffer(request.expectedBytes ?? Int64(bufferBytes)))
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
     if let caFile = request.caFile { set(CURLOPT_CAINFO, caFile) }
     switch request.body {
@@ -34,7 +38,7 @@ enum CurlOptions {
     func upload(_ length: Int64) {
       set(CURLOPT_UPLOAD, 1)
       set(CURLOPT_CUSTOMREQUEST, request.method)
-      set(CURLOPT_UPLOAD_BUFFERSIZE, sendBytes)
+      set(CURLOPT_UPLOAD_BUFFERSIZE, buffer(length))
       check(db_easy_set_size(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(length)), CURLOPT_INFILESIZE_LARGE)
     }
 

@@ -31,6 +31,8 @@ public struct OutgoingRequest: Sendable {
   public var url: String
   public var headers: [HTTPHeader]
   public var body = Body.none
+  /// Bytes expected in the answer, where known: the transport's buffers follow. Not a bound.
+  public var expectedBytes: Int64?
   /// PEM file of the authorities to trust instead of the system's.
   public var caFile: String?
 

@@ -94,7 +94,7 @@ import TestSupport
 
   private func outgoing(_ request: S3Request, _ settings: S3Settings = settings) -> OutgoingRequest {
     let signer = SignatureV4(credentials: settings.credentials, region: settings.region)
-    return request.outgoing(settings, endpoint: settings.endpoints[0], signature: signer, iso: "2013-05-24T00:00:00.000Z")
+    return request.outgoing(settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, iso: "2013-05-24T00:00:00.000Z")
   }
 
   @Test func bucketsStandInThePathOrInTheHost() {

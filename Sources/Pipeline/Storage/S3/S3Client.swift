@@ -24,6 +24,8 @@ public final class S3Client {
   let side: StoreSide
   private let transport: any Transport
   private let signature: SignatureV4
+  private let endpoints: [S3Endpoint]
+  /// The one in use.
   private var endpoint = 0
   /// The second `iso` was made for.
   private var second: Int64 = -1
@@ -33,6 +35,7 @@ public final class S3Client {
     self.settings = settings
     self.side = side
     self.transport = transport
+    endpoints = settings.endpoints.map(S3Endpoint.init)
     signature = SignatureV4(credentials: settings.credentials, region: settings.region)
   }
 
@@ -40,7 +43,7 @@ public final class S3Client {
 
   /// Starts a request; its answer, and errors of the connection, are for the caller to ask for.
   func begin(_ request: S3Request) -> S3Exchange {
-    let outgoing = request.outgoing(settings, endpoint: settings.endpoints[endpoint], signature: signature, iso: now())
+    let outgoing = request.outgoing(settings, endpoint: endpoints[endpoint], signature: signature, iso: now())
     return S3Exchange(client: self, request: request, exchange: transport.begin(outgoing), endpoint: endpoint)
   }
 
@@ -64,7 +67,7 @@ public final class S3Client {
   /// The endpoint in use could not be reached, or answered that it cannot serve: the next attempt asks the next one.
   func moveOn(from failed: Int) {
     guard failed == endpoint else { return }
-    endpoint = (endpoint + 1) % settings.endpoints.count
+    endpoint = (endpoint + 1) % endpoints.count
   }
 }
 

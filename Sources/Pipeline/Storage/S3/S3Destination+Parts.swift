@@ -3,7 +3,6 @@
 //
 // Where the MD5 of the whole is known the source is read once from beginning to end, and the upload is completed only if it has
 // it. Where nobody knows it (the source itself was uploaded in parts) ranges are read beside each other.
-internal import COpenSSL
 internal import PipelineCore
 internal import Reactor
 

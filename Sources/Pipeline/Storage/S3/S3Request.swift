@@ -20,6 +20,20 @@ public struct S3Settings: Hashable, Sendable {
   }
 }
 
+/// Where requests of one service go.
+struct S3Endpoint: Hashable {
+  /// With `://`.
+  let scheme: String
+  /// With its port, where it is not the scheme's own.
+  let host: String
+
+  init(_ url: String) {
+    let end = url.firstRange(of: "://")
+    scheme = end.map { String(url[..<$0.upperBound]) } ?? ""
+    host = String(url[(end?.upperBound ?? url.startIndex)...])
+  }
+}
+
 struct S3Request {
   enum Body {
     case none
@@ -38,6 +52,8 @@ struct S3Request {
   /// Besides those every request has.
   var headers: [HTTPHeader] = []
   var body = Body.none
+  /// Of the answer's body, where it is known; a hint.
+  var expectedBytes: Int64?
 
   init(_ method: String, _ bucket: String, _ key: String = "", query: [(String, String)] = [], headers: [HTTPHeader] = [], body: Body = .none) {
     self.method = method
@@ -59,10 +75,9 @@ struct S3Request {
 
   /// Signs and addresses it.
   /// - Parameter iso: the time now, ISO 8601 UTC.
-  func outgoing(_ settings: S3Settings, endpoint: String, signature: SignatureV4, iso: String) -> OutgoingRequest {
-    let schemeEnd = endpoint.range(of: "://")
-    var scheme = String(endpoint[..<schemeEnd])
-    var host = String(endpoint[schemeEnd...].dropFirst(3))
+  func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, iso: String) -> OutgoingRequest {
+    let scheme = endpoint.scheme
+    var host = endpoint.host
     var path: [UInt8] = [UInt8(ascii: "/")]
     // Without a bucket it is about all of them.
     if settings.pathStyle || bucket.isEmpty {
@@ -72,7 +87,6 @@ struct S3Request {
       host = "\(bucket).\(host)"
     }
     URIEncoding.append(key, keepsSlash: true, to: &path)
-    scheme += "://"
 
     let time = AmazonTime.basic(iso: iso)
     var payload = CanonicalRequest.emptyPayload
@@ -100,9 +114,12 @@ struct S3Request {
     let authorization = signature.authorization(canonical, time: time)
     var sent = signed.filter { $0.name != "host" }
     sent.append(HTTPHeader("authorization", authorization))
-    return OutgoingRequest(
+    var outgoing = OutgoingRequest(
       method: method, url: "\(scheme)\(host)\(pathText)\(query.isEmpty ? "" : "?\(query)")", headers: sent, body: outgoingBody,
       caFile: settings.caFile)
+    // A PUT or DELETE is answered with a few lines.
+    outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
+    return outgoing
   }
 
   /// As the HTTP library will write it: without the scheme's own port.
@@ -113,8 +130,6 @@ struct S3Request {
 }
 
 extension String {
-  fileprivate func range(of mark: String) -> String.Index { firstRange(of: mark)?.lowerBound ?? startIndex }
-
   /// As it may stand in a header: a control character would end it, or the request.
   fileprivate var headerValue: String {
     guard utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return self }

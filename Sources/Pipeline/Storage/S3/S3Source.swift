@@ -12,7 +12,9 @@ public final class S3Source: ObjectSource {
 
   public func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody {
     let version = S3Client.versionQuery(request.versionId)
-    let exchange = client.begin(S3Request("GET", request.bucket, request.key, query: version))
+    var get = S3Request("GET", request.bucket, request.key, query: version)
+    get.expectedBytes = request.size
+    let exchange = client.begin(get)
     do throws(StoreError) {
       let head = try await exchange.head()
       guard let size = head["content-length"].flatMap({ Int64($0) }) else {

@@ -2,7 +2,6 @@
 // once a day; a request then costs one SHA-256 and one HMAC.
 //
 // Deliberately not here: presigned URLs, chunked signatures (bodies are streamed as UNSIGNED-PAYLOAD and checked by MD5).
-internal import COpenSSL
 
 /// Who signs. Never printed: it has no description of its own and is not logged.
 public struct S3Credentials: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
@@ -85,22 +84,14 @@ final class SignatureV4 {
       key = Self.signingKey(credentials.secretKey, day: day, region: region, service: service)
       self.day = day
     }
-    let signature = Self.hex(Self.hmac(key, Array("AWS4-HMAC-SHA256\n\(time)\n\(scope)\n\(digest)".utf8)))
+    let signature = Self.hex(SHA256.hmac(key, Array("AWS4-HMAC-SHA256\n\(time)\n\(scope)\n\(digest)".utf8)))
     return "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)"
   }
 
   static func signingKey(_ secret: String, day: String, region: String, service: String) -> [UInt8] {
     var key = Array("AWS4\(secret)".utf8)
-    for part in [day, region, service, "aws4_request"] { key = hmac(key, Array(part.utf8)) }
+    for part in [day, region, service, "aws4_request"] { key = SHA256.hmac(key, Array(part.utf8)) }
     return key
-  }
-
-  static func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] {
-    var digest = [UInt8](repeating: 0, count: 32)
-    var count: UInt32 = 0
-    let done = HMAC(EVP_sha256(), key, Int32(key.count), text, text.count, &digest, &count)
-    precondition(done != nil && count == 32, "HMAC")
-    return digest
   }
 
   private static let digits = Array("0123456789abcdef".utf8)
