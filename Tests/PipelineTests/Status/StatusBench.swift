@@ -26,6 +26,7 @@ final class StatusBench: LocationObserver, ProducerDelegate {
   private var stoppedCount = 0
   private var producer: Producer!
   private var delivered = 0
+  private var enqueued = 0
   private var readers: [TopicReader] = []
 
   static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
@@ -89,9 +90,24 @@ final class StatusBench: LocationObserver, ProducerDelegate {
 
   func produce(_ topic: String, _ key: [UInt8], _ value: [UInt8], _ headers: [(name: String, value: [UInt8])] = []) throws {
     let before = delivered
+    enqueued += 1
     try producer.produce(topic: topic, key: key, value: value, headers: headers, token: 1)
     #expect(runUntil { delivered > before })
   }
+
+  /// Sends an entry without waiting for the broker: see `isDelivered`.
+  func enqueue(_ entry: ReplicationEntry) {
+    do throws(KafkaError) {
+      try producer.produce(
+        topic: Self.topics.entries, key: EntryEncoder.messageKey(bucket: entry.bucket, key: entry.key), value: entry.payload, headers: [],
+        token: 1)
+      enqueued += 1
+    } catch {
+      Issue.record("\(error)")
+    }
+  }
+
+  var isDelivered: Bool { delivered >= enqueued }
 
   /// Everything that is in a topic from now on; call it once for each topic.
   func read(_ topic: String) throws -> TopicReader {
@@ -101,6 +117,7 @@ final class StatusBench: LocationObserver, ProducerDelegate {
   }
 
   func write(_ key: String, _ text: String) throws { try writeFile("\(source.path)/photos/\(key)", text) }
+  func write(_ key: String, _ bytes: [UInt8]) throws { try writeFile("\(source.path)/photos/\(key)", bytes) }
 
   func attribute(_ key: String, _ name: String) -> String? { extendedAttribute("user.\(name)", of: "\(source.path)/photos/\(key)") }
 

@@ -57,45 +57,14 @@ private final class S3Serve {
     return process
   }
 
-  func makeBuckets() async throws {
-    for server in servers {
-      let (endpoint, bucket) = (server.endpoint, bucket)
-      try await onClient(endpoint) { client in
-        _ = try await client.perform(S3Request("PUT", bucket, body: .bytes([])))
-        let body = Array("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>".utf8)
-        _ = try await client.perform(
-          S3Request("PUT", bucket, query: [("versioning", "")], headers: S3Client.bodyHeaders(body), body: .bytes(body)))
-      }
-    }
-  }
+  func makeBuckets() async throws { for server in servers { try await side(server).make() } }
+
+  private func side(_ server: MotoServer) -> S3Side { S3Side(endpoint: server.endpoint, bucket: bucket) }
 
   /// MD5s (from ETags) by key, and how many versions there are in all.
   func copies(_ server: MotoServer) async throws -> (etags: [String: String], versions: Int) {
-    let bucket = bucket
-    return try await onClient(server.endpoint) { client in
-      var etags: [String: String] = [:]
-      var count = 0
-      var marker: S3ListMarker?
-      repeat {
-        let page = try await client.versions(of: bucket, after: marker)
-        for version in page.versions where version.isLatest { etags[version.key] = version.etag }
-        count += page.versions.count
-        marker = page.next
-      } while marker != nil
-      return (etags, count)
-    }
-  }
-
-  private func onClient<Value: Sendable>(_ endpoint: String, _ body: @escaping @Sendable (S3Client) async throws -> Value) async throws -> Value {
-    let worker = try ReactorWorker()
-    defer { worker.end() }
-    return try await worker.run { reactor in
-      let transport = CurlTransport(reactor: reactor, pool: BlockPool(blocksMax: 8))
-      defer { transport.close() }
-      let settings = S3Settings(
-        endpoints: [endpoint], region: "us-east-1", credentials: S3Credentials(accessKey: "test", secretKey: "test"))
-      return try await body(S3Client(settings: settings, side: .target, transport: transport))
-    }
+    let all = try await side(server).versions()
+    return (all.compactMapValues { $0.last?.etag }, all.values.map(\.count).reduce(0, +))
   }
 
   func status(_ name: String) -> String? { extendedAttribute("user.replication-status", of: "\(source)/photos/\(name)") }

@@ -84,6 +84,12 @@ struct S3CopyRecord: Hashable {
     return info.modifiedNs == nil || info.modifiedNs == modifiedNs
   }
 
+  /// Another version, and nothing tells which is the later.
+  func isTie(with request: ObjectRequest) -> Bool {
+    guard let ours = versionId, let asked = request.versionId, ours != asked else { return false }
+    return !VersionOrder.isComparable(ours, asked) && lastModified == request.lastModified
+  }
+
   func isNewer(than request: ObjectRequest) -> Bool {
     VersionOrder.isLater(versionId, lastModified, than: request.versionId, request.lastModified)
   }

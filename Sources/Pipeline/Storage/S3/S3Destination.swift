@@ -33,6 +33,8 @@ public struct S3Placement: Hashable, Sendable {
 }
 
 public final class S3Destination: ObjectDestination {
+  /// Versions looked at below the present one.
+  static let versionsBelowMax = 16
   /// Bytes of a key.
   static let keyBytesMax = 1_024
 
@@ -80,16 +82,26 @@ public final class S3Destination: ObjectDestination {
     guard !suspects.contains(key) else { return nil }
     switch try await client.look(placement.bucket, key) {
     case .nothing: return nil
-    case .object(let there): return judge(request, info, there)
-    case .deleted:
-      // Deleted since, by a marker that was copied: a redelivery must not bring the version back.
-      guard request.versionId != nil, !request.force else { return nil }
-      let lines = try await client.versions(of: placement.bucket, prefix: key).versions
-      guard let line = lines.first(where: { $0.key == key && !$0.isDeleteMarker }), let id = line.versionId,
-        let below = try await client.head(placement.bucket, key, version: [("versionId", id)])
-      else { return nil }
-      return judge(request, info, below)
+    case .object(let there):
+      if let outcome = judge(request, info, there) { return outcome }
+      guard let record = S3CopyRecord(there.head, size: there.size), record.isTie(with: request) else { return nil }
+      return try await judgeBelow(request, info, key)
+    case .deleted: return try await judgeBelow(request, info, key)
     }
+  }
+
+  /// Looks at versions below the present one: deleted by a marker that was copied, or replaced by a version of the same second.
+  /// A redelivery must neither bring the one back nor write the other again.
+  private func judgeBelow(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String) async throws(StoreError) -> PutOutcome? {
+    guard request.versionId != nil, !request.force else { return nil }
+    let lines = try await client.versions(of: placement.bucket, prefix: key).versions
+    let below = lines.filter { $0.key == key && !$0.isDeleteMarker && $0.versionId != nil }.prefix(Self.versionsBelowMax)
+    for line in below {
+      let version = line.versionId.map { [("versionId", $0)] } ?? []
+      guard let there = try await client.head(placement.bucket, key, version: version) else { continue }
+      if let outcome = judge(request, info, there) { return outcome }
+    }
+    return nil
   }
 
   /// Nil: to be written. Something that is no copy of ours is overwritten, as by Backbeat: buckets with versions keep it.
