@@ -137,18 +137,32 @@ public func writeFile(_ path: String, _ bytes: [UInt8]) throws {
 
 public func writeFile(_ path: String, _ text: String) throws { try writeFile(path, Array(text.utf8)) }
 
-/// A TCP port of 127.0.0.1 that was free a moment ago.
+/// Ports handed out begin somewhere else in each process, and none is handed out twice before all others were.
+private let nextPort = Lock(Int.random(in: 0..<testPorts.count))
+/// Below those the kernel gives to outgoing connections (32768 and up): any of these could take one before its server has started.
+private let testPorts = 10_000..<32_000
+
+/// A TCP port of 127.0.0.1 that is free and that nobody takes by chance.
 public func freeLoopbackPort() throws -> UInt16 {
+  for _ in testPorts {
+    let port = nextPort.withLock { next in
+      next = (next + 1) % testPorts.count
+      return UInt16(testPorts.lowerBound + next)
+    }
+    if try isFree(port) { return port }
+  }
+  throw Errno(EADDRINUSE, "bind 127.0.0.1")
+}
+
+private func isFree(_ port: UInt16) throws -> Bool {
   let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
   guard fd >= 0 else { throw Errno.last("socket") }
   defer { close(fd) }
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
   address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-  let code = withUnsafeMutablePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) == 0 ? getsockname(fd, $0, &length) : -1 }
+  address.sin_port = port.bigEndian
+  return withUnsafePointer(to: &address) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
   }
-  guard code == 0 else { throw Errno.last("bind 127.0.0.1:0") }
-  return UInt16(bigEndian: address.sin_port)
 }
