@@ -30,11 +30,19 @@ extension ControlCoordinator: ControlBusObserver {
     }
     if let origin = message.origin {
       statistics.messagesWaking += 1
-      if origin != nodeId { store.refresh(key) }
+      guard origin != nodeId else { return }
+      if message.action == .pause, isNews(message.version, at: location) { location.sink?.pauseAnnounced() }
+      store.refresh(key)
     } else {
       statistics.messagesForeign += 1
       carryOut(command(for: message.action), at: location)
     }
+  }
+
+  /// Whether the version announced is later than the one known. (Of a state made anew it may not look so; then reading tells.)
+  private func isNews(_ version: Int64?, at location: ControlledLocation) -> Bool {
+    guard let version, let known = location.knowledge.entry?.version else { return false }
+    return version > known.number
   }
 
   /// One line for the first, then for each power of two: a broken sender must not fill the disk.

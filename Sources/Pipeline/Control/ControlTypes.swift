@@ -10,6 +10,11 @@ public protocol LocationSink: AnyObject {
   /// - Thread: reactor. - Blocking: must not.
   func desiredChanged(paused: Bool, version: StateVersion)
 
+  /// Another node says that it has stored a pause, which is being read: nothing should be taken until `desiredChanged`, or for a
+  /// moment if that does not come.
+  /// - Thread: reactor. - Blocking: must not.
+  func pauseAnnounced()
+
   /// Paused, and every live node that runs the location reports that nothing is left to do. May be told more than once.
   /// - Thread: reactor. - Blocking: must not.
   func allNodesDrained()

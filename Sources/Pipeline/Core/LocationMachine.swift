@@ -143,6 +143,9 @@ public struct LocationMachine: Sendable {
   /// The machine waits for `drained`: to be sent as soon as nothing is in flight.
   public var wantsDrained: Bool { state == .pausing(.draining) || state == .stopping(.draining) }
 
+  /// On the way out for good.
+  public var isStopping: Bool { if case .stopping = state { true } else { false } }
+
   /// A consumer that is in its group or on its way in or out.
   public var isSubscribed: Bool {
     switch state {

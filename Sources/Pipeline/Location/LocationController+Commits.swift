@@ -24,12 +24,19 @@ extension LocationController {
   /// The machine waits for this one and for all sent before it, also inside a rebalance.
   func commitForMachine(ticket: UInt32) {
     noteDirty()
-    if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
     commitTicket = ticket
     if !commits.isEmpty { sendCommit() }
     guard commits.isAnswerMissing || commits.isCarrying else { return answerMachine() }
+    armCommitAnswer(ticket, wait: 1)
+  }
+
+  private func armCommitAnswer(_ ticket: UInt32, wait: Int) {
+    if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
     commitAnswerTimer = reactor.schedule(after: LocationOptions.commitAnswerMax) { [weak self] _ in
       guard let self else { return }
+      if self.commits.isCarrying, !self.machine.isStopping, wait < LocationOptions.carryWaitsMax {
+        return self.armCommitAnswer(ticket, wait: wait + 1)
+      }
       self.log.warning("no answer to a commit", metadata: ["topic": "\(self.options.consumer.topic)"])
       self.commitTicket = nil
       self.commits.giveUpAnswers()
@@ -72,6 +79,7 @@ extension LocationController {
     guard let ticket = commitTicket, !commits.isCarrying else { return }
     commitTicket = nil
     if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
+    commitAnswerTimer = nil
     apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: commits.isEmpty)))
   }
 

@@ -1,4 +1,8 @@
 // A location as the control plane sees it.
+//
+// A pause that another node announces closes the gate at once, before the state has been read: reading takes several hand-overs
+// between threads, in which entries would go on starting. It is no pause yet: nothing is reported, and unless the stored state
+// says so the gate opens again.
 internal import PipelineCore
 internal import Reactor
 
@@ -21,6 +25,19 @@ extension LocationController: LocationSink {
   /// Tasks that run longer than `stuckAfter`, oldest first; at most `stuckTasksMax`.
   public var stuckTasks: [StuckTask] {
     stuckByTicket.values.sorted { ($0.startedAtMs, $0.offset) < ($1.startedAtMs, $1.offset) }
+  }
+
+  public func pauseAnnounced() {
+    guard machine.isTaking, announcedPauseTimer == nil else { return }
+    announcedPauseTimer = reactor.schedule(after: LocationOptions.announcedPauseMax) { [weak self] _ in self?.endAnnouncedPause() }
+  }
+
+  /// The stored state is known, or the announcement was wrong.
+  func endAnnouncedPause() {
+    guard let timer = announcedPauseTimer else { return }
+    reactor.cancel(timer)
+    announcedPauseTimer = nil
+    consumer.creditAvailable()
   }
 
   /// Somebody else's bound gave way: look whether entries may be taken again.

@@ -9,7 +9,7 @@ extension LocationController {
 
   /// Room for entries now; 0 closes the gate.
   var credit: Int {
-    guard machine.isTaking, rebalance.mayDispatch, held.isEmpty, outbox.hasRoom else { return 0 }
+    guard machine.isTaking, announcedPauseTimer == nil, rebalance.mayDispatch, held.isEmpty, outbox.hasRoom else { return 0 }
     return scheduler.hasRoom ? inFlight.countMax - inFlight.count : 0
   }
 

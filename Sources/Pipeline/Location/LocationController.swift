@@ -93,6 +93,8 @@ public final class LocationController {
   var drainTimer: TimerToken?
   /// Set between a pause and telling librdkafka of it.
   var partitionPauseTimer: TimerToken?
+  /// Set from the announcement of a pause until the stored state is known: the gate is closed meanwhile.
+  var announcedPauseTimer: TimerToken?
   /// Set while it waits for the other nodes before it leaves the group.
   var leaveTimer: TimerToken?
   var poolIndex: Int32 = -1
@@ -130,6 +132,7 @@ public final class LocationController {
   /// The stored state was read or changed. Before the first call nothing is consumed.
   public func desiredChanged(paused: Bool, version: StateVersion) {
     apply(machine.handle(.desiredChanged(paused: paused, version: version)))
+    endAnnouncedPause()
     // Resumed while it waited: it leaves like the others, and joins again with them.
     if !paused { leave() }
   }
@@ -221,7 +224,9 @@ public final class LocationController {
     guard !isStopped else { return }
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
-    let timers = [commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer, partitionPauseTimer]
+    let timers = [
+      commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer, partitionPauseTimer, announcedPauseTimer,
+    ]
     for timer in timers { if let timer { reactor.cancel(timer) } }
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)

@@ -15,8 +15,13 @@ public struct LocationOptions: Sendable {
   public var recommitInterval = Duration.seconds(86_400)
   /// Stuck tasks named at a time.
   public static let stuckTasksMax = 100
-  /// How long a drained location waits for the other nodes before it leaves the group (ours).
-  public static let leaveWaitMax = Duration.seconds(5)
+  /// How long a drained location waits for the other nodes before it leaves the group (ours): longer than a rebalance usually
+  /// takes, in which they could not commit. Staying costs nothing.
+  public static let leaveWaitMax = Duration.seconds(30)
+  /// How often `commitAnswerMax` passes before a pause in a rebalance gives up what it could not commit (ours).
+  static let carryWaitsMax = 3
+  /// A pause that was announced and is not found in the store within this time was none (ours).
+  static let announcedPauseMax = Duration.seconds(1)
   /// A pause of less than this keeps what librdkafka has fetched (ours).
   public static let partitionPauseAfter = Duration.seconds(1)
   /// No answer to a commit for this long: asked again.

@@ -178,6 +178,8 @@ final class LocationGroup: LocationSink {
     for member in members { member.desiredChanged(paused: paused, version: version) }
   }
 
+  func pauseAnnounced() { for member in members { member.pauseAnnounced() } }
+
   func allNodesDrained() { for member in members { member.allNodesDrained() } }
 }
 

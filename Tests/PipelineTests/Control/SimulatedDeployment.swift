@@ -9,6 +9,8 @@ import Testing
 final class SimulatedLocation: LocationSink {
   /// How often it was told that every node has drained.
   var drainedCount = 0
+  /// How often a pause was announced to it.
+  private(set) var announcedCount = 0
   let key: LocationKey
   /// What `desiredChanged` said, newest last.
   private(set) var told: [Bool] = []
@@ -23,6 +25,8 @@ final class SimulatedLocation: LocationSink {
   var isPaused: Bool? { told.last }
 
   func allNodesDrained() { drainedCount += 1 }
+
+  func pauseAnnounced() { announcedCount += 1 }
 
   func desiredChanged(paused: Bool, version: StateVersion) {
     told.append(paused)

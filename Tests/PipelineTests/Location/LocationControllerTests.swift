@@ -40,6 +40,25 @@ import Testing
     bench.end()
   }
 
+  /// The gate closes with the announcement; without a stored pause it opens again by itself.
+  @Test func anAnnouncedPauseHoldsBackUntilTheStateIsKnown() throws {
+    let bench = try LocationBench()
+    try bench.produce([entryText("a")])
+    bench.paused(false, version: 1)
+    #expect(bench.runUntil { bench.location.counters.done == 1 })
+    bench.location.pauseAnnounced()
+    #expect(bench.location.effective == .enabled, "it is no pause yet")
+    try bench.produce([entryText("b")])
+    bench.spin(100)
+    #expect(bench.location.counters.taken == 1)
+    bench.paused(false, version: 2)
+    #expect(bench.runUntil { bench.location.counters.done == 2 }, "resumed in the meantime")
+    bench.location.pauseAnnounced()
+    try bench.produce([entryText("c")])
+    #expect(bench.runUntil { bench.location.counters.done == 3 }, "a false alarm")
+    bench.end()
+  }
+
   @Test func aHotKeyHoldsItsPartitionBackAndStillFinishes() throws {
     let bench = try LocationBench(partitions: 1, limits: .init(concurrency: 4, waitingMax: 4, keyWaitingMax: 1))
     try bench.produce((0..<400).map { entryText($0 % 4 == 0 ? "cold\($0)" : "hot") })

@@ -69,6 +69,7 @@ import Testing
     #expect(bench.location.recommits == 0, "not while it consumes")
     bench.paused(true, version: 1)
     #expect(bench.runUntil { bench.location.effective == .disabled })
+    bench.location.allNodesDrained()
     let before = bench.survey()
     #expect(bench.runUntil { bench.location.recommits >= 2 })
     #expect(bench.survey() == before)

@@ -30,6 +30,7 @@ import Testing
       bench.paused(true, version: 1)
     }
     #expect(until { $0.location.effective == .disabled })
+    for bench in benches { bench.location.allNodesDrained() }
     let taken = benches.map(\.location.counters.taken)
     let end = Instant.nowUncached() + .milliseconds(3 * pollMs + 1_000)
     #expect(until { _ in Instant.nowUncached() > end })
