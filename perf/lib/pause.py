@@ -7,6 +7,7 @@ log line `stored` at the node that was asked. The raw round trips are taken in t
 at work beside them."""
 
 import json
+import socket
 import statistics
 import time
 import urllib.request
@@ -71,6 +72,17 @@ class Node:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, response.read()
 
+    def pause(self):
+        """Returns when the POST was sent (on a connection made before, as an operator's client has it), the status and the body."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+            posted_ns = time.monotonic_ns()
+            connection.sendall(f"POST /_/crr/pause/{SITE}?wait=30 HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while more := connection.recv(65536):
+                answer += more
+        return posted_ns, int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
+
     def is_ready(self):
         try:
             return self.call("GET", "/_/ready")[0] == 200
@@ -107,8 +119,7 @@ def _cycle(nodes, index):
     wait_until(lambda: all(node.taken() > count for node, count in zip(nodes, before)), 30, "entries at every node", interval_s=0.002)
     time.sleep(RUN_S)
     asked = nodes[index % len(nodes)]
-    posted_ns = time.monotonic_ns()
-    status, body = asked.call("POST", f"/_/crr/pause/{SITE}?wait=30")
+    posted_ns, status, body = asked.pause()
     if status != 200:
         raise RunError(f"pause: {status} {body!r}")
     time.sleep(SETTLE_S)

@@ -25,8 +25,11 @@ extension LocationController {
   func commitForMachine(ticket: UInt32) {
     noteDirty()
     commitTicket = ticket
-    if !commits.isEmpty { sendCommit() }
-    guard commits.isAnswerMissing || commits.isCarrying else { return answerMachine() }
+    // Given back already: a commit sent behind the request to join again would carry the old generation, for which librdkafka gives
+    // the next assignment up.
+    let isGivenBack = !machine.hasAssignment && !commits.isEmpty
+    if !commits.isEmpty, !isGivenBack { sendCommit() }
+    guard commits.isAnswerMissing || commits.isCarrying || isGivenBack else { return answerMachine() }
     armCommitAnswer(ticket, wait: 1)
   }
 
@@ -56,12 +59,17 @@ extension LocationController {
     if !commits.isEmpty { sendCommit() }
   }
 
+  /// The assignment's offsets are forgotten, or carried on.
+  func answerIfNothingIsMissing() {
+    if !commits.isAnswerMissing { answerMachine() }
+  }
+
   /// The rebalance is over and what was carried over it has found its end: committed here, or somebody else's now.
   func commitAfterRebalance() {
     if !commits.isEmpty {
       if commitTicket == nil { armCommitTimer() } else { sendCommit() }
     }
-    if !commits.isAnswerMissing { answerMachine() }
+    answerIfNothingIsMissing()
   }
 
   func committed(_ result: CommitResult) {
@@ -71,7 +79,7 @@ extension LocationController {
       log.warning("commit failed, it will be tried again", metadata: ["error": "\(reason)"])
       armCommitTimer()
     }
-    if !commits.isAnswerMissing { answerMachine() }
+    answerIfNothingIsMissing()
   }
 
   /// All is answered: what is still pending was refused. Not while offsets wait for the end of a rebalance.

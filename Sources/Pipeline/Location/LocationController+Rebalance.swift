@@ -45,6 +45,7 @@ extension LocationController {
       ledgers.dropAll()
       carryCommits()
       holds.drop()
+      answerIfNothingIsMissing()
     case .assign: assign()
     case .armDrainTimer: armDrainTimer()
     }
