@@ -91,6 +91,12 @@ class Daemon:
                     total += int(line.rpartition(b" ")[2])
         return total
 
+    def taken(self):
+        """Entries taken by all locations together, finished or not."""
+        _, _, body = self.request("GET", "/metrics", prefix="")
+        lines = (line for line in body.splitlines() if line.startswith(b"downbeat_entries_total{"))
+        return sum(int(line.rpartition(b" ")[2]) for line in lines if line.partition(b"}")[0].endswith(b'"taken"'))
+
     def wait_committed(self, timeout_s=30):
         """Until the broker has every offset: what was counted as finished is also committed."""
         def is_done():
