@@ -7,7 +7,9 @@ internal import Reactor
 extension Consumer {
   /// Sends the offsets to the broker. The answer comes as `ConsumerDelegate.consumer(_:committed:)` with this token.
   ///
-  /// With the coordinator away librdkafka keeps the request at most session.timeout.ms, then answers with an error. A
+  /// With the coordinator away librdkafka keeps the request at most session.timeout.ms, then answers with an error; for a
+  /// request on its way that is socket.timeout.ms. 2.0.2 loses some answers when coordinators go and move: after both
+  /// times together the answer is ours, an error. (The broker may have it all the same, or get it later.) A
   /// commit in flight delays the end of a rebalance; the owner bounds that by its drain limit, not by waiting here.
   /// - Returns: the token, never 0.
   /// - Thread: reactor. - Blocking: never.
@@ -26,7 +28,7 @@ extension Consumer {
     let opaque = UnsafeMutableRawPointer(bitPattern: UInt(commitCount))
     let code = rd_kafka_commit_queue(handle.raw, list.raw, controlQueue, commitCallback, opaque)
     guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code, call: "rd_kafka_commit_queue", topic: topic) }
-    commitsInFlight.insert(commitCount)
+    commitsInFlight[commitCount] = .nowUncached() + commitTimeMax
     return commitCount
   }
 
@@ -38,7 +40,7 @@ extension Consumer {
   }
 
   func didCommit(_ token: UInt64, _ code: KafkaError.Code, _ offsets: [PartitionOffset]) {
-    guard commitsInFlight.remove(token) != nil else { return }
+    guard commitsInFlight.removeValue(forKey: token) != nil else { return }
     let noError = KafkaError.Code(RD_KAFKA_RESP_ERR_NO_ERROR)
     let partitions = offsets.map { line in
       CommittedPartition(
@@ -55,11 +57,19 @@ extension Consumer {
     delegate?.consumer(self, committed: CommitResult(token: token, error: error, partitions: partitions))
   }
 
+  /// Those whose answer has not come and will not come any more.
+  func expireCommits() {
+    let now = Instant.nowUncached()
+    fail(commitsInFlight.filter { $0.value <= now }.keys, .timedOut)
+  }
+
   /// librdkafka answers nothing any more once the group is closed.
-  func failCommitsInFlight() {
-    for token in commitsInFlight.sorted() {
-      commitsInFlight.remove(token)
-      let error = KafkaError(.closing, call: "commit", topic: topic)
+  func failCommitsInFlight() { fail(commitsInFlight.keys, .closing) }
+
+  private func fail(_ tokens: some Sequence<UInt64>, _ code: KafkaError.Code) {
+    for token in tokens.sorted() {
+      commitsInFlight[token] = nil
+      let error = KafkaError(code, call: "commit", topic: topic)
       delegate?.consumer(self, committed: CommitResult(token: token, error: error, partitions: []))
     }
   }

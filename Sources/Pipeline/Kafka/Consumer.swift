@@ -74,7 +74,10 @@ public final class Consumer: EventSource, TimerTarget {
   var assignedPartitions: [Partition] = []
 
   var commitCount: UInt64 = 0
-  var commitsInFlight: Set<UInt64> = []
+  /// By token: when its answer is no longer waited for.
+  var commitsInFlight: [UInt64: Instant] = [:]
+  /// librdkafka's own bounds for a commit, added up.
+  let commitTimeMax: Duration
   var recovery = Recovery()
   var refill: Refill
   let surveys = SurveyAnswers()
@@ -137,6 +140,9 @@ public final class Consumer: EventSource, TimerTarget {
     let events = ConsumerEvents()
     events.install(in: conf)
     let maxPoll = Duration.milliseconds(conf.get("max.poll.interval.ms").flatMap(Int.init) ?? 300_000)
+    let sessionMs = conf.get("session.timeout.ms").flatMap(Int.init) ?? 45_000
+    let socketMs = conf.get("socket.timeout.ms").flatMap(Int.init) ?? 60_000
+    commitTimeMax = .milliseconds(sessionMs + socketMs)
     refill = Refill(conf)
     let signal = try QueueSignal()
     let handle = try KafkaHandle(RD_KAFKA_CONSUMER, conf: conf, events: events, call: "rd_kafka_new consumer")
@@ -204,6 +210,7 @@ public final class Consumer: EventSource, TimerTarget {
     switch payload {
     case Self.serveTimerPayload:
       scheduleServing()
+      expireCommits()
       wake()
     case Self.recoveryTimerPayload: recoverNow()
     default: giveUpClosing()

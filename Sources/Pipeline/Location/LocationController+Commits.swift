@@ -4,21 +4,39 @@ internal import PipelineCore
 internal import Reactor
 
 extension LocationController {
-  /// The next commit: after `commitInterval`, or sooner when much has finished since the last.
+  /// The next commit: after `commitInterval`, or sooner when much has finished since the last. While the last is not answered
+  /// it waits for that, for it would mostly ask the same again; but not for ever: librdkafka 2.0.2 loses answers when the
+  /// group's coordinator goes and moves, and what is not asked again then stays uncommitted although nothing is wrong any more.
   func armCommitTimer() {
-    let wantsSoon = counters.finished - finishedAtCommit >= UInt64(options.limits.slotMax)
+    let isWaiting = commits.isAnswerMissing
+    let wantsSoon = !isWaiting && counters.finished - finishedAtCommit >= UInt64(options.limits.slotMax)
     if let commitTimer {
       guard wantsSoon, !isCommitSoon else { return }
       reactor.cancel(commitTimer)
     }
     isCommitSoon = wantsSoon
-    let soonest = max(.zero, LocationOptions.commitIntervalMin - (reactor.now - lastCommitAt))
-    let delay = wantsSoon ? min(soonest, options.commitInterval) : options.commitInterval
+    let sinceLast = reactor.now - lastCommitAt
+    let soonest = max(.zero, LocationOptions.commitIntervalMin - sinceLast)
+    let delay =
+      if isWaiting { max(.zero, LocationOptions.commitAnswerMax - sinceLast) } else {
+        wantsSoon ? min(soonest, options.commitInterval) : options.commitInterval
+      }
     commitTimer = reactor.schedule(after: delay) { [weak self] _ in
       guard let self else { return }
       self.commitTimer = nil
-      if !self.commits.isEmpty { self.sendCommit() }
+      self.commitIsDue()
     }
+  }
+
+  private func commitIsDue() {
+    // Offsets given back wait for the next assignment.
+    guard !commits.isEmpty, machine.hasAssignment else { return }
+    // A machine that waits for answers has a bound of its own.
+    if commits.isAnswerMissing, commitTicket == nil {
+      log.warning("no answer to a commit, it is sent again", metadata: ["topic": "\(options.consumer.topic)"])
+      commits.giveUpAnswers()
+    }
+    sendCommit()
   }
 
   /// The machine waits for this one and for all sent before it, also inside a rebalance.
@@ -77,9 +95,12 @@ extension LocationController {
     if !result.isComplete {
       let reason = result.error.map { "\($0)" } ?? result.partitions.compactMap { $0.error.map { "\($0)" } }.first ?? ""
       log.warning("commit failed, it will be tried again", metadata: ["error": "\(reason)"])
-      armCommitTimer()
     }
-    answerIfNothingIsMissing()
+    guard !commits.isAnswerMissing else { return }
+    if let commitTimer { reactor.cancel(commitTimer) }
+    commitTimer = nil
+    if !commits.isEmpty { armCommitTimer() }
+    answerMachine()
   }
 
   /// All is answered: what is still pending was refused. Not while offsets wait for the end of a rebalance.
@@ -105,7 +126,7 @@ extension LocationController {
       commits.didSend(try consumer.commit(commits.offsets))
     } catch {
       log.warning("commit not sent", metadata: ["error": "\(error)"])
-      armCommitTimer()
     }
+    armCommitTimer()
   }
 }
