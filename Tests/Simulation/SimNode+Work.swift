@@ -88,6 +88,9 @@ extension SimNode {
     world.note("node \(index) starts \(task.partition)/\(entry.offset) key \(entry.key)")
     world.checkStart(self, task.partition, task.index)
     if !runningKeys.insert(entry.key).inserted { world.fail("node \(index): two of key \(entry.key) at once") }
+    if runningKeys.count > world.shape.limits.concurrency || table.count > world.shape.limits.slotMax {
+      world.fail("node \(index): \(runningKeys.count) run and \(table.count) are taken with \(world.shape.limits)")
+    }
     if let last = lastStarted[entry.key], last.generation == task.generation, last.delivery == task.delivery,
       last.offset >= entry.offset
     {

@@ -56,6 +56,8 @@ struct LogEntry {
   var isSettled = false
   /// Dispatches to a worker, over all nodes and lives.
   var runs = 0
+  /// One of them has ended, whatever became of its status.
+  var hasEffect = false
 }
 
 final class World {
@@ -162,6 +164,12 @@ final class World {
   func checkStart(_ node: SimNode, _ partition: Int, _ entryIndex: Int) {
     log[partition][entryIndex].runs += 1
     let entry = log[partition][entryIndex]
+    // Repeated or not, faults or not: nobody begins what is newer before what is older has been done by somebody.
+    if entry.runs == 1,
+      let older = log[partition][..<entryIndex].last(where: { $0.key == entry.key && $0.kind != .skip && !$0.hasEffect })
+    {
+      fail("key \(entry.key): \(partition)/\(entry.offset) begins before \(older.offset) has been done")
+    }
     if shape.isCalm, entry.runs > 1 { fail("entry \(partition)/\(entry.offset) runs a second time in a calm schedule") }
     if node.location.effective == .disabled { fail("node \(node.index) starts \(partition)/\(entry.offset) while disabled") }
     // What `?wait` promises: every live node has reported the stored pause as in effect, so nothing may start anywhere.
@@ -171,6 +179,7 @@ final class World {
   }
 
   func effect(_ partition: Int, _ entryIndex: Int) {
+    log[partition][entryIndex].hasEffect = true
     let entry = log[partition][entryIndex]
     if shape.isCalm, lastEffect[entry.key] > entry.offset {
       fail("key \(entry.key): \(entry.offset) written after \(lastEffect[entry.key])")

@@ -78,49 +78,6 @@ private let garbage: [Garbage] = [
     key: nil),
 ]
 
-/// The dead-letter topic as its reader sees it.
-private final class DeadLetterReader: ConsumerDelegate {
-  struct Letter {
-    var key: [UInt8]?
-    var value: [UInt8]?
-    var headers: [String: String] = [:]
-  }
-  private(set) var letters: [Letter] = []
-  private(set) var isClosed = false
-  private var consumer: Consumer!
-
-  init(_ bench: LocationBench) throws {
-    var configuration = ConsumerConfiguration(properties: bench.properties, groupId: "reader", topic: "dead")
-    configuration.membership = .standalone(partitions: 1)
-    configuration.fetchWaitMs = EmbeddedBroker.fetchWaitMsMax
-    consumer = try Consumer(configuration, on: bench.reactor, delegate: self)
-    try consumer.subscribe()
-  }
-
-  func close() { consumer.close() }
-
-  func consumerMayTake(_ consumer: Consumer) -> Int { 100 }
-  func consumer(_ consumer: Consumer, received message: consuming KafkaMessage) {
-    var letter = Letter()
-    if message.hasKey { letter.key = message.withKey { bytes in (0..<bytes.count).map { bytes[$0] } } }
-    if message.hasPayload {
-      letter.value = message.withPayload { unsafeBytes in unsafeBytes.withUnsafeBufferPointer { Array($0) } }
-    }
-    for name in ["topic", "partition", "offset", "timestamp", "reason", "truncated"] {
-      if let value = message.header(name) { letter.headers[name] = String(decoding: value, as: UTF8.self) }
-    }
-    letters.append(letter)
-  }
-  func consumer(_ consumer: Consumer, assigned partitions: [Partition], generation: UInt32) { consumer.assign(generation) }
-  func consumer(_ consumer: Consumer, revoked partitions: [Partition], generation: UInt32, isLost: Bool) {
-    consumer.unassign(generation)
-  }
-  func consumer(_ consumer: Consumer, committed result: CommitResult) {}
-  func consumer(_ consumer: Consumer, skipped gap: OffsetGap) { Issue.record("\(gap)") }
-  func consumer(_ consumer: Consumer, failed error: KafkaError) {}
-  func consumerDidClose(_ consumer: Consumer) { isClosed = true }
-}
-
 @Suite(.serialized) struct DeadLetterTests {
   /// One in a hundred entries is garbage. Both ways of decoding: without a document, and for a task that copies.
   @Test(arguments: [true, false]) func garbageIsSetAsideAndEverythingElseIsDone(isNoop: Bool) throws {
@@ -149,7 +106,7 @@ private final class DeadLetterReader: ConsumerDelegate {
     #expect(bench.location.counters.deadLettered == UInt64(garbage.count))
     #expect(bench.runUntil { bench.isAllCommitted() })
 
-    let reader = try DeadLetterReader(bench)
+    let reader = try LetterReader(bench, topic: "dead")
     #expect(bench.runUntil { reader.letters.count == garbage.count })
     for item in garbage { check(item, reader.letters) }
     let places = Set(reader.letters.map { "\($0.headers["partition"] ?? "")/\($0.headers["offset"] ?? "")" })
@@ -159,7 +116,7 @@ private final class DeadLetterReader: ConsumerDelegate {
     bench.end()
   }
 
-  private func check(_ item: Garbage, _ letters: [DeadLetterReader.Letter]) {
+  private func check(_ item: Garbage, _ letters: [LetterReader.Letter]) {
     let isLong = (item.value?.count ?? 0) > Outbox.deadLetterValueMax
     let value = isLong ? item.value.map { Array($0.prefix(Outbox.deadLetterValueMax)) } : item.value
     guard let letter = letters.first(where: { $0.value == value && $0.key == item.key }) else {
@@ -181,7 +138,7 @@ private final class DeadLetterReader: ConsumerDelegate {
     bench.paused(false, version: 0)
     #expect(bench.runUntil { bench.location.counters.deadLettered == 1 }, "\(bench.location.counters)")
     #expect(bench.runUntil { bench.isAllCommitted() })
-    let reader = try DeadLetterReader(bench)
+    let reader = try LetterReader(bench, topic: "dead")
     #expect(bench.runUntil { reader.letters.count == 1 })
     let letter = try #require(reader.letters.first)
     #expect(letter.value == Array(value.prefix(value.count / 4)) && letter.headers["truncated"] == "true")

@@ -8,6 +8,7 @@ import Testing
 @testable import Pipeline
 
 final class LocationBench: LocationObserver, ProducerDelegate {
+  static let statusPartitions = 4
   let reactor: Reactor
   let broker: EmbeddedBroker
   let pool: WorkerPool
@@ -22,13 +23,16 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   /// - Parameters:
   ///   - joins: the location joins a group, instead of having all partitions from the start.
   ///   - user: properties of the consumer and the producers.
+  ///   - brokers: of the cluster; topics `entries`, `dead` and `status` are on all of them.
   init(
-    mode: PauseMode = .hold, partitions: Int = 3, limits: KeyedScheduler.Limits = .init(), joins: Bool = false,
+    mode: PauseMode = .hold, brokers: Int = 1, partitions: Int = 3, limits: KeyedScheduler.Limits = .init(), joins: Bool = false,
     user: [String: String] = [:], work: WorkerLocation = WorkerLocation(site: "east", kind: .noop), workers: Int = 2,
     adjust: (inout LocationOptions) -> Void = { _ in }
   ) throws {
     reactor = try Reactor()
-    broker = try EmbeddedBroker(topics: [.init("entries", partitions: partitions), .init("dead")])
+    broker = try EmbeddedBroker(
+      topics: [.init("entries", partitions: partitions), .init("dead"), .init("status", partitions: Self.statusPartitions)],
+      brokers: brokers)
     pool = try WorkerPool(reactor: reactor, workers: workers)
     properties = try KafkaProperties(bootstrapServers: broker.bootstrapServers, user: user)
     let log = Logger(label: "test") { [lines] _ in LineHandler(lines: lines) }
@@ -92,7 +96,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
   func locationDidStop(_ location: LocationController) { isStopped = true }
   func producer(_ producer: Producer, delivered delivery: Delivery) { delivered += delivery.error == nil ? 1 : 0 }
-  func producer(_ producer: Producer, failed error: KafkaError) { Issue.record("\(error)") }
+  /// Brokers that are away are some tests' subject.
+  func producer(_ producer: Producer, failed error: KafkaError) { if !error.isRetriable { Issue.record("\(error)") } }
   func producerDidClose(_ producer: Producer) {}
 }
 

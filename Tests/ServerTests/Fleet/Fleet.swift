@@ -185,6 +185,11 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
     return run(within: deadline) { delivered == produced && trace.doneCount == produced }
   }
 
+  /// How often it has told of a rebalance or a commit that was refused.
+  static func unrest(_ process: ChildProcess) -> Int {
+    process.output.split(separator: "\n").count { $0.contains("partitions revoked") || $0.contains("commit failed") }
+  }
+
   /// Everything that ended is committed, as a running node shows it.
   func isCommitted(_ node: FleetNode) -> Bool {
     run(within: .seconds(30)) {
