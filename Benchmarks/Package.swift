@@ -28,6 +28,7 @@ let package = Package(
     .target(name: "BenchmarkSupport", dependencies: [benchmark, counter], path: "Benchmarks/BenchmarkSupport"),
     .executableTarget(name: "http-floor", dependencies: [core], path: "Sources/HTTPFloor"),
     .executableTarget(name: "consumer-floor", dependencies: [core], path: "Sources/ConsumerFloor"),
+    .executableTarget(name: "decode-floor", dependencies: [core], path: "Sources/DecodeFloor"),
     .executableTarget(name: "pipeline-floor", dependencies: [core, log], path: "Sources/PipelineFloor"),
     .executableTarget(
       name: "latency-summary", dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],

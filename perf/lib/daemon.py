@@ -135,6 +135,16 @@ class Sampler:
         start, end = self.samples[first], self.samples[-1]
         return {"seconds": round(end[0] - start[0], 4), "cpu_seconds": round(end[2] - start[2], 4), "entries": end[1] - start[1]}
 
+    def bands(self, backlog, count):
+        """CPU seconds per 100,000 entries while the backlog left was in each of `count` equal parts, from full to empty."""
+        costs = []
+        for index in range(count):
+            low, high = backlog * index // count, backlog * (index + 1) // count
+            start = max((sample for sample in self.samples if sample[1] <= low), key=lambda sample: sample[0])
+            end = self.at(high)
+            costs.append(round((end[2] - start[2]) * 100_000 / max(1, end[1] - start[1]), 4))
+        return costs
+
     def at(self, entries):
         """The first sample with at least that many entries done."""
         return next(sample for sample in self.samples if sample[1] >= entries)

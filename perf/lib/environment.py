@@ -14,7 +14,7 @@ from processes import RunError
 PERF = pathlib.Path(__file__).resolve().parent.parent
 ROOT = PERF.parent
 BIN = PERF / "out" / "bin"
-PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "make": "make", "cc": "gcc", "valgrind": "valgrind", "perf": "linux-perf"}
+PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "make": "make", "cc": "gcc", "g++": "g++", "valgrind": "valgrind", "perf": "linux-perf"}
 
 
 def tool(name):
@@ -50,7 +50,7 @@ def downbeat_binary(path):
 
 
 def floor_program(name):
-    """`http-floor` or `consumer-floor`, one layer of the daemon alone, or `latency-summary`; built on demand (in Benchmarks/)."""
+    """A program of Benchmarks/: one layer of the daemon alone (`…-floor`), or `latency-summary`. Built on demand."""
     command = ["swift", "build", "-c", "release", "--package-path", "Benchmarks", "--scratch-path", ".build-bench", "--product", name]
     if subprocess.run(command, cwd=ROOT, timeout=3600, check=False).returncode != 0:
         raise RunError(f"{name} did not build")

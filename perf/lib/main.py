@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import copying
+import decode
 import latency
 import memory
 import neighbour
@@ -21,7 +22,7 @@ from processes import RunError
 
 SCENARIOS = {
     "rest": rest.run, "pipeline": pipeline.run, "profile": profile_run.run, "latency": latency.run, "memory": memory.run,
-    "neighbour": neighbour.run, "pause": pause.run, "copy": copying.run, "slow": slow.run,
+    "neighbour": neighbour.run, "pause": pause.run, "copy": copying.run, "slow": slow.run, "decode": decode.run,
 }
 
 
@@ -37,6 +38,7 @@ def parse():
     parser.add_argument("--sites", type=lambda text: text.split(","), metavar="A,B", help="rest: names of the locations")
     parser.add_argument("--suite", action="append", choices=sorted({*pipeline.SUITES, *copying.SUITES}), help="pipeline, copy: only these (repeatable)")
     parser.add_argument("-X", dest="property", action="append", default=[], metavar="NAME=VALUE", help="memory: a librdkafka property of the daemon")
+    parser.add_argument("--entries", type=int, metavar="N", help="memory: stream so many, with marks at a tenth and at the end")
     parser.add_argument("--keep", action="store_true", help="leave the run's directory (logs, configuration) behind")
     return parser.parse_args()
 

@@ -15,6 +15,8 @@ TIMEOUT_S = 600
 
 def run(options, report, directory):
     marks = [20_000, 50_000] if options.small else [200_000, 1_000_000]
+    if options.entries:
+        marks = [options.entries // 10, options.entries]
     sites = site_names(1)
     properties = dict(text.split("=", 1) for text in options.property)
     with Broker(directory, TOPIC, PARTITIONS) as broker:
@@ -33,5 +35,7 @@ def run(options, report, directory):
         until = [sample for sample in sampler.samples if sample[1] <= mark] or sampler.samples[:1]
         at[str(mark)] = {"rss_kb": sampler.at(mark)[3], "rss_max_so_far_kb": max(sample[3] for sample in until),
                          "threads": sampler.at(mark)[4], "threads_max_so_far": max(sample[4] for sample in until)}
-    report.add(properties=properties, value_bytes=BYTES_FULL, partitions=PARTITIONS, idle=idle, at=at, window=sampler.window(), exit_code=exit_code)
-    print(f"idle {idle}\n" + "\n".join(f"{mark} entries: {numbers}" for mark, numbers in at.items()), flush=True)
+    report.add(properties=properties, value_bytes=BYTES_FULL, partitions=PARTITIONS, idle=idle, at=at, window=sampler.window(),
+               cpu_s_per_100k_by_fifth=sampler.bands(marks[-1], 5), exit_code=exit_code)
+    print(f"idle {idle}\n" + "\n".join(f"{mark} entries: {numbers}" for mark, numbers in at.items())
+          + f"\n{sampler.window()}, CPU s per 100k by fifth {sampler.bands(marks[-1], 5)}", flush=True)

@@ -1,14 +1,15 @@
 """Scenario `neighbour`: a fast location alone, and beside one whose every task takes five seconds.
 
 Both locations read the same topic; a backlog for the fast one lies behind enough entries for the slow one to fill all its slots. What
-counts is the fast one's rate with the other beside it, by its rate alone; rounds alternate."""
+counts is the fast one's rate with the other beside it, by its rate alone; rounds alternate. The daemon has its own queue limits: with
+those of scenario `pipeline` the slow location would fetch the whole backlog meanwhile, and the two would share the cores for that."""
 
 import statistics
 import time
 
 from broker import Broker
 from daemon import Daemon
-from pipeline import BYTES_FULL, TOPIC, queue_limits
+from pipeline import BYTES_FULL, TOPIC
 from processes import run_json, wait_until
 
 PARTITIONS = 256
@@ -20,7 +21,7 @@ TIMEOUT_S = 120
 def _round(options, broker, count, slow_count, directory, name, is_beside):
     sites = [FAST, SLOW] if is_beside else [FAST]
     with Daemon(options.downbeat, directory / name, sites, kafka=broker.bootstrap, group=name, topic=TOPIC,
-                properties=queue_limits(count, BYTES_FULL), processor={"concurrency": 100, "waitingMax": 100},
+                processor={"concurrency": 100, "waitingMax": 100},
                 places={SLOW: {"taskMs": SLOW_TASK_MS}}) as daemon:
         daemon.wait_ready()
         wait_until(lambda: daemon.finished(FAST) > slow_count, TIMEOUT_S, "the first entries", alive=[daemon.child], interval_s=0.005)

@@ -15,6 +15,7 @@ TOPIC = "perf"
 BYTES_FULL, BYTES_SMALL = 1695, 300
 BYTES_PER_PARTITION_MAX = 4_000_000  # the broker drops beyond about 5 MB, batches' own overhead included
 DAEMON_TIMEOUT_S = 300
+BANDS = 5  # parts of a backlog whose cost is told apart
 CONCURRENCY = 500  # of a location, in every case that does not say otherwise
 
 # name: what is varied. `pin` puts both consumers on one core, and the broker on the other.
@@ -74,7 +75,8 @@ def _daemon_round(options, broker, case, properties, pinned, directory, name):
         window, last = sampler.window(), daemon.child.status()
         daemon.wait_committed()
     return {"entries_per_s": round(window["entries"] / window["seconds"]), "cpu_s_per_100k": _per_100k(window["cpu_seconds"], window["entries"]),
-            "rss_peak_kb": last["rss_peak_kb"], "threads": last["threads"], "seconds": window["seconds"]}
+            "rss_peak_kb": last["rss_peak_kb"], "threads": last["threads"], "seconds": window["seconds"],
+            "cpu_by_backlog": sampler.bands(goal, BANDS)}
 
 
 def site_names(count):
