@@ -82,11 +82,26 @@ extension KafkaTests {
       }
     }
 
-    @Test func twentyLivesLeaveNothingBehind() throws {
+    /// Other tests of this process need memory meanwhile, and give it back; a leak grows every time.
+    @Test func manyLivesLeaveNothingBehind() throws {
       let fixture = try KafkaFixture([.init("t")])
       try fixture.fill(1_000, bytes: 1_000)
-      var residentAfterWarmUp = 0
-      for round in 0..<20 {
+      try live(5, fixture)  // warm-up
+      var growths: [Int] = []
+      repeat {
+        let before = residentKiB()
+        try live(15, fixture)
+        growths.append(residentKiB() - before)
+      } while growths[growths.count - 1] >= Self.growthMaxKiB && growths.count < 6
+      #expect(growths[growths.count - 1] < Self.growthMaxKiB, "\(growths) KiB")
+      #expect(threadNames().allSatisfy { !$0.contains("dispatch") && !$0.contains("Dispatch") })
+    }
+
+    /// Of 15 lives that read up to 15,000 messages of 1,000 bytes.
+    private static let growthMaxKiB = 8_192
+
+    private func live(_ count: Int, _ fixture: KafkaFixture) throws {
+      for round in 0..<count {
         let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
         owner.credit = round.isMultiple(of: 2) ? .max : 500
         try owner.consumer.subscribe()
@@ -96,10 +111,7 @@ extension KafkaTests {
         #expect(owner.close(fixture))
         owner.forget()
         #expect(eventually { !KafkaHandle.isLiving(id) }, "round \(round)")
-        if round == 4 { residentAfterWarmUp = residentKiB() }
       }
-      #expect(residentKiB() - residentAfterWarmUp < 16_384)
-      #expect(threadNames().allSatisfy { !$0.contains("dispatch") && !$0.contains("Dispatch") })
     }
 
     private func residentKiB() -> Int {
