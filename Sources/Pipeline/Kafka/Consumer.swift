@@ -139,6 +139,7 @@ public final class Consumer: EventSource, TimerTarget {
     }
     let events = ConsumerEvents()
     events.install(in: conf)
+    FetchThreads.install(in: conf)
     let maxPoll = Duration.milliseconds(conf.get("max.poll.interval.ms").flatMap(Int.init) ?? 300_000)
     let sessionMs = conf.get("session.timeout.ms").flatMap(Int.init) ?? 45_000
     let socketMs = conf.get("socket.timeout.ms").flatMap(Int.init) ?? 60_000
