@@ -20,16 +20,19 @@ public struct Interest: OptionSet, Sendable {
   public init(rawValue: UInt8) { self.rawValue = rawValue }
   public static let read = Interest(rawValue: 1)
   public static let write = Interest(rawValue: 2)
+  /// Told of each change once, not as long as it lasts: who is told goes on until the call would block.
+  public static let edge = Interest(rawValue: 4)
 
   var epollEvents: UInt32 {
     var events: UInt32 = 0
     if contains(.read) { events |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
     if contains(.write) { events |= EPOLLOUT.rawValue }
+    if contains(.edge) { events |= EPOLLET.rawValue }
     return events
   }
 }
 
-/// What epoll reported (level-triggered: reported again until it is dealt with).
+/// What epoll reported (again until it is dealt with, unless the interest was `.edge`).
 public struct Readiness: OptionSet, Sendable {
   public let rawValue: UInt32
   public init(rawValue: UInt32) { self.rawValue = rawValue }

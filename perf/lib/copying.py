@@ -100,7 +100,7 @@ def _daemon_round(options, case, directory, ports, broker, name):
     place = {"site": "copy", "type": "s3", "endpoint": f"http://127.0.0.1:{ports[1]}", "bucket": "copies", "credentials": credentials}
     processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000}
     with Daemon(options.downbeat, directory / name, [place], kafka=broker.bootstrap, group=name, topic="perf", source=source,
-                processor=processor) as daemon:
+                processor=processor, roles="api,queue-processor") as daemon:
         daemon.wait_ready()
         deadline = time.monotonic() + TIMEOUT_S
         # From the first entry taken: large objects that run beside each other all end at the same time.

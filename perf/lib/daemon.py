@@ -19,7 +19,7 @@ class Daemon:
     to both sides of a comparison."""
 
     def __init__(self, binary, directory, locations, kafka=None, cores=None, group="perf", topic="perf", properties=None, processor=None,
-                 places=None, source=None):
+                 places=None, source=None, roles=None):
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.locations = locations
@@ -39,6 +39,8 @@ class Daemon:
         path = directory / "config.json"
         path.write_text(json.dumps(configuration, indent=1))
         command = [binary, "serve", "--config", path, "--embedded", "--state-dir", directory / "state"]
+        if roles:
+            command += ["--roles", roles]
         self.child = Child(command, directory / "daemon.log", cores=cores)
         self._connection = None
 

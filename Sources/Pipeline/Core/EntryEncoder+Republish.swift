@@ -57,7 +57,7 @@ extension EntryEncoder {
     var lastEnd: Int?
     entry.forEachMetadataRange { name, range in
       lastEnd = range.upperBound
-      if let index = fields.firstIndex(where: { $0.name == name }) {
+      if let index = fields.firstIndex(where: { name.isEqual($0.name) }) {
         cuts.append((range, fields.remove(at: index).json))
       }
     }

@@ -101,7 +101,11 @@ public struct JSONWriter: Sendable {
   private mutating func quoted(_ text: String) {
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
-    for byte in text.utf8 { escaped(byte) }
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+      bytes.append(contentsOf: text.utf8)
+    } else {
+      for byte in text.utf8 { escaped(byte) }
+    }
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
   }

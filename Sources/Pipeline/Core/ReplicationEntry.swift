@@ -90,7 +90,7 @@ public struct ReplicationEntry: Sendable {
   public func metadataField(_ name: String) -> JSONValue? {
     var found: JSONValue?
     forEachMetadataField { member, json in
-      if member == name { found = json() }
+      if member.isEqual(name) { found = json() }
     }
     return found
   }
@@ -106,7 +106,7 @@ public struct ReplicationEntry: Sendable {
   public var userMetadata: [(name: String, value: String)] {
     var result: [(name: String, value: String)] = []
     forEachMetadataField { member, json in
-      if member.hasPrefix("x-amz-meta-"), let text = json()?.string { result.append((member, text)) }
+      if member.isUserMetadata, let text = json()?.string { result.append((member.text, text)) }
     }
     return result
   }
@@ -124,12 +124,12 @@ public struct ReplicationEntry: Sendable {
     var (named, user): ([(name: String, value: String)], [(name: String, value: String)]) = ([], [])
     var tags: [(key: String, value: String)] = []
     forEachMetadataField { member, json in
-      if member.hasPrefix("x-amz-meta-") {
-        if let text = json()?.string { user.append((member, text)) }
-      } else if member == "tags" {
+      if member.isUserMetadata {
+        if let text = json()?.string { user.append((member.text, text)) }
+      } else if member.isEqual("tags") {
         tags = (json()?.members ?? []).compactMap { tag in tag.value.string.map { (tag.name, $0) } }
-      } else if names.contains(member), let text = json()?.string, !text.isEmpty {
-        named.append((member, text))
+      } else if let name = names.first(where: member.isEqual), let text = json()?.string, !text.isEmpty {
+        named.append((name, text))
       }
     }
     return (named, user, tags)
@@ -153,7 +153,7 @@ public struct ReplicationEntry: Sendable {
 
 extension ReplicationEntry {
   /// Where a top-level field's value stands in `payload` (escaped once), and the name it has.
-  func forEachMetadataRange(_ body: (String, Range<Int>) -> Void) {
+  func forEachMetadataRange(_ body: (MemberName, Range<Int>) -> Void) {
     let text = payload.span
     var at = Int(fields.value.start)
     var isFirst = true
@@ -164,7 +164,7 @@ extension ReplicationEntry {
         guard name.isPresent else { return }
         let start = at
         try NestedJSON.skipValue(text, &at, depth: 1)
-        body(name.string(in: payload), start..<at)
+        body(MemberName(slice: name, payload: payload), start..<at)
       }
     } catch {
       // The decoder went over the same bytes before: it cannot end here, and if it did, the rest is not there.
@@ -172,7 +172,7 @@ extension ReplicationEntry {
     }
   }
 
-  private func forEachMetadataField(_ body: (String, () -> JSONValue?) -> Void) {
+  private func forEachMetadataField(_ body: (MemberName, () -> JSONValue?) -> Void) {
     forEachMetadataRange { name, range in body(name) { json(range) } }
   }
 
@@ -186,5 +186,33 @@ extension ReplicationEntry {
     } catch {
       return nil
     }
+  }
+}
+
+/// The name of a member where it stands: most are only compared, and no string is made for that.
+struct MemberName {
+  fileprivate let slice: TextSlice
+  fileprivate let payload: [UInt8]
+
+  private static let userPrefix = Array("x-amz-meta-".utf8)
+
+  var text: String { slice.string(in: payload) }
+  var isUserMetadata: Bool { slice.isEscaped ? text.hasPrefix("x-amz-meta-") : begins(Self.userPrefix) }
+
+  func isEqual(_ name: String) -> Bool {
+    guard !slice.isEscaped else { return text == name }
+    guard slice.range.count == name.utf8.count else { return false }
+    var at = Int(slice.start)
+    for byte in name.utf8 {
+      guard payload[at] == byte else { return false }
+      at += 1
+    }
+    return true
+  }
+
+  private func begins(_ prefix: [UInt8]) -> Bool {
+    guard slice.range.count >= prefix.count else { return false }
+    for index in prefix.indices where payload[Int(slice.start) + index] != prefix[index] { return false }
+    return true
   }
 }

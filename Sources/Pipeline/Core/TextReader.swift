@@ -105,12 +105,10 @@ private struct PendingBytes {
 extension TextSlice {
   /// The text the slice means, as UTF-8.
   func bytes(in text: Span<UInt8>) -> [UInt8] {
+    // One copy in one call where it can be taken as it stands.
+    guard isEscaped else { return unsafe text.extracting(range).withUnsafeBufferPointer { unsafe Array($0) } }
     var result: [UInt8] = []
     result.reserveCapacity(Int(end - start))
-    guard isEscaped else {
-      for index in range { result.append(text[index]) }
-      return result
-    }
     var reader = TextReader(self)
     while let byte = reader.next(text) { result.append(byte) }
     return result

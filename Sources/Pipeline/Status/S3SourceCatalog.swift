@@ -41,7 +41,8 @@ public final class S3SourceCatalog: SourceCatalog {
   // MARK: For listings
 
   fileprivate func buckets() async throws(StoreError) -> [String] {
-    let request = S3Request("GET", "")
+    var request = S3Request("GET", "")
+    request.answerBytesMax = XMLElement.bytesMax
     let root = try client.document(try await client.perform(request), request)
     return (root["Buckets"]?.all("Bucket") ?? []).compactMap { $0.text("Name") }
   }

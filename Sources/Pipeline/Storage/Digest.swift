@@ -15,108 +15,157 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
 
   /// - Parameter hex: 32 hex digits, either case; nil for anything else (an ETag of a multipart object, for example).
   public init?(hex: some StringProtocol) {
-    guard hex.utf8.count == 32, hex.utf8.allSatisfy({ isHexDigit($0) }) else { return nil }
-    guard let high = UInt64(hex.prefix(16), radix: 16), let low = UInt64(hex.suffix(16), radix: 16) else { return nil }
-    self.high = high
-    self.low = low
+    guard hex.utf8.count == 32 else { return nil }
+    var words: (UInt64, UInt64) = (0, 0)
+    for byte in hex.utf8 {
+      guard let value = Self.value(byte) else { return nil }
+      words = (words.0 << 4 | words.1 >> 60, words.1 << 4 | UInt64(value))
+    }
+    (high, low) = words
   }
 
   /// Lower-case hex.
-  public var hex: String { hexText(high) + hexText(low) }
+  public var hex: String { Hex.text(bytes) }
   public var description: String { hex }
 
   /// 16 bytes.
   var bytes: [UInt8] {
-    [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) } }
+    [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
+      for index in 0..<8 {
+        buffer[index] = UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64(index)))
+        buffer[8 + index] = UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64(index)))
+      }
+      count = 16
+    }
   }
+
+  private static func value(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+
+  private static let base64Alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
   /// As the header Content-MD5 has it.
   var base64: String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     let bytes = self.bytes + [0, 0]
     var text: [UInt8] = []
+    text.reserveCapacity(24)
     for at in stride(from: 0, to: 18, by: 3) {
       let word = Int(bytes[at]) << 16 | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2])
-      for shift in [18, 12, 6, 0] { text.append(alphabet[word >> shift & 63]) }
+      for shift in [18, 12, 6, 0] { text.append(Self.base64Alphabet[word >> shift & 63]) }
     }
     // 16 bytes are 22 characters and two of padding.
     return String(decoding: text.prefix(22), as: UTF8.self) + "=="
   }
-
-  private func hexText(_ word: UInt64) -> String {
-    let digits = String(word, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-  }
 }
 
-private func isHexDigit(_ byte: UInt8) -> Bool {
-  (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
-}
-
-/// MD5 over pieces. One object can do one digest after another; nothing is allocated for a digest once it exists.
+/// MD5 over pieces. One object can do one digest after another.
 /// - Thread: one at a time.
 public final class MD5 {
-  private let context: OpaquePointer
-  private let algorithm: OpaquePointer
+  private var context = MD5_CTX()
 
-  public init() {
-    // Fetched once: an implicit look-up at each start would cost more than the digest of a small file.
-    guard let context = EVP_MD_CTX_new(), let algorithm = EVP_MD_fetch(nil, "MD5", nil) else {
-      preconditionFailure("OpenSSL offers no MD5 (a FIPS-only configuration?): replication cannot check contents")
-    }
-    self.context = context
-    self.algorithm = algorithm
-    start()
-  }
-
-  deinit {
-    EVP_MD_free(algorithm)
-    EVP_MD_CTX_free(context)
-  }
+  public init() { start() }
 
   /// Forgets what was added.
-  public func start() { precondition(EVP_DigestInit_ex(context, algorithm, nil) == 1, "EVP_DigestInit_ex") }
+  public func start() { precondition(MD5_Init(&context) == 1, "MD5_Init") }
 
   public func add(_ bytes: UnsafeRawBufferPointer) {
-    precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "EVP_DigestUpdate")
+    precondition(MD5_Update(&context, bytes.baseAddress, bytes.count) == 1, "MD5_Update")
   }
 
   /// The digest of what was added since the start; starts anew.
   public func finish() -> MD5Digest {
     var bytes = [UInt8](repeating: 0, count: 16)
-    precondition(EVP_DigestFinal_ex(context, &bytes, nil) == 1, "EVP_DigestFinal_ex")
+    precondition(MD5_Final(&bytes, &context) == 1, "MD5_Final")
     start()
     return MD5Digest(bytes: bytes)
   }
 }
 
-enum SHA256 {
+/// SHA-256 over pieces; a copy goes on from where the original stood.
+struct SHA256 {
   static let blockBytes = 64
-  /// Fetched once: an implicit look-up costs more than the digest of a request.
-  // Unsafe only in the eyes of the compiler: an algorithm never changes once it was fetched.
-  private nonisolated(unsafe) static let algorithm: OpaquePointer = {
-    guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else { preconditionFailure("OpenSSL offers no SHA-256") }
-    return algorithm
-  }()
+  static let digestBytes = 32
+  private var context = SHA256_CTX()
+
+  init() { precondition(SHA256_Init(&context) == 1, "SHA256_Init") }
+
+  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    precondition(SHA256_Update(&context, bytes.baseAddress, bytes.count) == 1, "SHA256_Update")
+  }
+
+  mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
+
+  /// Ends it.
+  mutating func finish() -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: Self.digestBytes) { buffer, count in
+      precondition(SHA256_Final(buffer.baseAddress, &context) == 1, "SHA256_Final")
+      count = Self.digestBytes
+    }
+  }
 
   static func digest(_ bytes: [UInt8]) -> [UInt8] {
-    var digest = [UInt8](repeating: 0, count: 32)
-    precondition(EVP_Digest(bytes, bytes.count, &digest, nil, algorithm, nil) == 1, "EVP_Digest")
-    return digest
+    var digest = SHA256()
+    digest.add(bytes)
+    return digest.finish()
   }
 
   /// Lower-case hex of the digest.
-  static func hex(_ bytes: [UInt8]) -> String { SignatureV4.hex(digest(bytes)) }
+  static func hex(_ bytes: [UInt8]) -> String { Hex.text(digest(bytes)) }
 
   /// RFC 2104.
-  static func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] {
-    let key = key.count > blockBytes ? digest(key) : key
-    var inner = [UInt8](repeating: 0x36, count: blockBytes)
-    var outer = [UInt8](repeating: 0x5C, count: blockBytes)
-    for (index, byte) in key.enumerated() {
-      inner[index] ^= byte
-      outer[index] ^= byte
+  static func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] { HMACKey(key).code(text) }
+}
+
+/// A key of HMAC-SHA-256 with its two blocks digested already: a code then costs two digests, not four.
+struct HMACKey {
+  private let inner: SHA256
+  private let outer: SHA256
+
+  init(_ key: [UInt8]) {
+    let key = key.count > SHA256.blockBytes ? SHA256.digest(key) : key
+    func start(_ pad: UInt8) -> SHA256 {
+      var block = [UInt8](repeating: pad, count: SHA256.blockBytes)
+      for (index, byte) in key.enumerated() { block[index] ^= byte }
+      var digest = SHA256()
+      digest.add(block)
+      return digest
     }
-    return digest(outer + digest(inner + text))
+    inner = start(0x36)
+    outer = start(0x5C)
   }
+
+  func code(_ text: [UInt8]) -> [UInt8] {
+    var (inner, outer) = (inner, outer)
+    inner.add(text)
+    outer.add(inner.finish())
+    return outer.finish()
+  }
+}
+
+/// Lower-case hex.
+enum Hex {
+  static func text(_ bytes: [UInt8]) -> String {
+    String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
+      for index in bytes.indices {
+        buffer[2 * index] = digit(bytes[index] >> 4)
+        buffer[2 * index + 1] = digit(bytes[index] & 15)
+      }
+      return bytes.count * 2
+    }
+  }
+
+  static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
+    for byte in bytes {
+      text.append(digit(byte >> 4))
+      text.append(digit(byte & 15))
+    }
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value }
 }

@@ -49,7 +49,7 @@ final class CurlExchange: HTTPExchange {
   init(_ transport: CurlTransport, _ easy: UnsafeMutableRawPointer, _ request: OutgoingRequest) {
     self.transport = transport
     self.easy = easy
-    peer = request.peer
+    peer = request.origin.url
     switch request.body {
     case .none: break
     case .bytes(let bytes):
@@ -226,7 +226,7 @@ final class CurlExchange: HTTPExchange {
   /// Suspends while the condition holds; a cancelled task cancels the exchange.
   private func wait(while condition: () -> Bool) async {
     while condition() {
-      let alarm = CurlAlarm(self)
+      let alarm = ExchangeAlarm(self)
       let handle = transport.reactor.handle
       await withTaskCancellationHandler {
         // Unsafe in that a lost continuation goes unnoticed; whatever can end the wait calls `wake`.
@@ -261,20 +261,5 @@ final class CurlExchange: HTTPExchange {
   /// Delivers at once what libcurl kept back: callbacks run in here.
   private func unpause() {
     _ = curl_easy_pause(easy, (isSendPaused ? CURLPAUSE_SEND : 0) | (isReceivePaused ? CURLPAUSE_RECV : 0))
-  }
-}
-
-/// Reaches an exchange from whatever thread cancels its task.
-// Unchecked: looked into only on the exchange's reactor.
-private final class CurlAlarm: @unchecked Sendable {
-  weak var exchange: CurlExchange?
-  init(_ exchange: CurlExchange) { self.exchange = exchange }
-}
-
-extension OutgoingRequest {
-  /// Scheme, host and port.
-  fileprivate var peer: String {
-    let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
-    return parts.prefix(3).joined(separator: "/")
   }
 }

@@ -27,74 +27,27 @@ public struct OutgoingRequest: Sendable {
   }
 
   public var method: String
-  /// Complete and percent-encoded; the path is sent exactly as it stands here.
-  public var url: String
+  public var origin: HTTPOrigin
+  /// Path and query, percent-encoded; sent exactly as it stands here.
+  public var target: String
+  /// Without `host` and `content-length`, which the transport writes.
   public var headers: [HTTPHeader]
   public var body = Body.none
+  var url: String { origin.url + target }
   /// Bytes expected in the answer, where known: the transport's buffers follow. Not a bound.
   public var expectedBytes: Int64?
   /// PEM file of the authorities to trust instead of the system's.
   public var caFile: String?
 
-  public init(method: String, url: String, headers: [HTTPHeader] = [], body: Body = .none, caFile: String? = nil) {
+  public init(
+    method: String, origin: HTTPOrigin, target: String, headers: [HTTPHeader] = [], body: Body = .none, caFile: String? = nil
+  ) {
     self.method = method
-    self.url = url
+    self.origin = origin
+    self.target = target
     self.headers = headers
     self.body = body
     self.caFile = caFile
-  }
-}
-
-/// The head of an answer.
-public struct ResponseHead: Sendable {
-  public let status: Int
-  /// The header lines as they came, without the status line.
-  private let lines: [UInt8]
-
-  public init(status: Int, lines: [UInt8]) {
-    self.status = status
-    self.lines = lines
-  }
-
-  /// The first header of that name.
-  /// - Parameter name: in lower case.
-  public subscript(name: StaticString) -> String? { value(of: Array(name.description.utf8)) }
-
-  private func value(of name: [UInt8]) -> String? {
-    var at = 0
-    while at < lines.count {
-      let end = lines[at...].firstIndex(of: UInt8(ascii: "\n")) ?? lines.count
-      if end - at > name.count, lines[at + name.count] == UInt8(ascii: ":"), matches(name, at) {
-        return Self.text(lines[(at + name.count + 1)..<end])
-      }
-      at = end + 1
-    }
-    return nil
-  }
-
-  private func matches(_ name: [UInt8], _ at: Int) -> Bool {
-    for index in name.indices where Self.lower(lines[at + index]) != name[index] { return false }
-    return true
-  }
-
-  /// All headers whose name begins so, names in lower case.
-  public func headers(prefix: String) -> [HTTPHeader] {
-    var found: [HTTPHeader] = []
-    for line in lines.split(separator: UInt8(ascii: "\n")) {
-      guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-      let name = String(decoding: line[..<colon].map(Self.lower), as: UTF8.self)
-      if name.hasPrefix(prefix) { found.append(HTTPHeader(name, Self.text(line[(colon + 1)...]))) }
-    }
-    return found
-  }
-
-  private static func lower(_ byte: UInt8) -> UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte }
-
-  private static func text(_ bytes: ArraySlice<UInt8>) -> String {
-    var value = bytes
-    while let last = value.last, last == 0x20 || last == 0x09 || last == 0x0D { value.removeLast() }
-    while let first = value.first, first == 0x20 || first == 0x09 { value.removeFirst() }
-    return String(decoding: value, as: UTF8.self)
   }
 }
 

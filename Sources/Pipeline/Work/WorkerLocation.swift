@@ -38,9 +38,9 @@ public final class WorkerContext {
   public private(set) lazy var blocks = BlockPool()
   /// HTTP for stores that are services.
   public var transport: any Transport { http }
-  private lazy var http: CurlTransport = {
+  private lazy var http: TransportChoice = {
     hasTransport = true
-    return CurlTransport(reactor: reactor, pool: blocks)
+    return TransportChoice(reactor: reactor, pool: blocks)
   }()
   private var hasTransport = false
   private let mode: FileOperationsMode

@@ -104,7 +104,7 @@ private final class NeighbourBench {
       kind: .replicator { [breaker] context in
         var limits = TransportLimits()
         limits.stalledSecondsMax = 2
-        let transport = CurlTransport(reactor: context.reactor, pool: context.blocks, limits: limits)
+        let transport = TransportChoice(reactor: context.reactor, pool: context.blocks, limits: limits)
         let client = S3Client(settings: MotoServer.settings([endpoint]), side: .target, transport: transport)
         return StoreReplicator(
           site: "ill",

@@ -56,14 +56,14 @@ import TestSupport
   ]
 
   /// One pair of servers for the whole table: starting them takes longer than all of it.
-  @Test func noFaultMakesAWrongCopyAndEachIsNamed() async throws {
+  @Test(arguments: TransportKind.allCases) func noFaultMakesAWrongCopyAndEachIsNamed(_ kind: TransportKind) async throws {
     let (from, to) = (try MotoServer(), try MotoServer())
     let (sourceProxy, targetProxy) = (try FaultProxy(upstream: from.port), try FaultProxy(upstream: to.port))
     let (source, target) = (from.settings, to.settings)
     try await onS3Worker { reactor in
       var limits = TransportLimits()
       limits.stalledSecondsMax = 2
-      let rig = S3Rig(reactor, limits: limits)
+      let rig = S3Rig(reactor, limits: limits, kind: kind)
       let (sourceBucket, targetBucket) = (try await rig.makeBucket(source), try await rig.makeBucket(target))
       for (index, row) in Self.cases.enumerated() {
         let key = "k\(index)"
@@ -98,13 +98,13 @@ import TestSupport
     withExtendedLifetime((from, to)) {}
   }
 
-  @Test func anotherEndpointTakesOver() async throws {
+  @Test(arguments: TransportKind.allCases) func anotherEndpointTakesOver(_ kind: TransportKind) async throws {
     let server = try MotoServer()
     let dead = try freeLoopbackPort()
     let endpoint = server.endpoint
     let settings = server.settings
     try await onS3Worker { reactor in
-      let rig = S3Rig(reactor)
+      let rig = S3Rig(reactor, kind: kind)
       let bucket = try await rig.makeBucket(settings)
       let client = rig.client(MotoServer.settings(["http://127.0.0.1:\(dead)", endpoint]))
       await #expect(throws: StoreError.self) { _ = try await client.head(bucket, "k") }
@@ -113,7 +113,7 @@ import TestSupport
     withExtendedLifetime(server) {}
   }
 
-  @Test func aCancelledTaskEndsItsRequestAtOnce() async throws {
+  @Test(arguments: TransportKind.allCases) func aCancelledTaskEndsItsRequestAtOnce(_ kind: TransportKind) async throws {
     let server = try MotoServer()
     let proxy = try FaultProxy(upstream: server.port)
     proxy.set(.stall)
@@ -121,7 +121,7 @@ import TestSupport
     defer { worker.end() }
     let executor = worker.handle.executor
     let task = Task.detached(executorPreference: executor) {
-      let rig = S3Rig(Reactor.current!)
+      let rig = S3Rig(Reactor.current!, kind: kind)
       do throws(StoreError) {
         _ = try await rig.client(MotoServer.settings([proxy.endpoint])).head("b", "k")
         return nil as StoreError?

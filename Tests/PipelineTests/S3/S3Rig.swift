@@ -20,15 +20,18 @@ extension MotoServer {
 final class S3Rig {
   let reactor: Reactor
   let pool: BlockPool
-  let transport: CurlTransport
+  let transport: any Transport
 
-  init(_ reactor: Reactor, blocks: Int = BlockPool.blocksMaxDefault, limits: TransportLimits = TransportLimits()) {
+  /// - Parameter kind: nil: whichever the worker would take.
+  init(
+    _ reactor: Reactor, blocks: Int = BlockPool.blocksMaxDefault, limits: TransportLimits = TransportLimits(), kind: TransportKind? = nil
+  ) {
     self.reactor = reactor
     pool = BlockPool(blocksMax: blocks)
-    transport = CurlTransport(reactor: reactor, pool: pool, limits: limits)
+    transport = kind?.make(reactor, pool: pool, limits: limits) ?? TransportChoice(reactor: reactor, pool: pool, limits: limits)
   }
 
-  deinit { transport.close() }
+  deinit { transport.end() }
 
   func client(_ settings: S3Settings, _ side: StoreSide = .target) -> S3Client { S3Client(settings: settings, side: side, transport: transport) }
 

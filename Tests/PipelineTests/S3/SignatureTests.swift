@@ -54,7 +54,7 @@ import TestSupport
   /// "Examples of how to derive a signing key", AWS general reference.
   @Test func thePublishedSigningKeyComesOut() {
     let key = SignatureV4.signingKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", day: "20120215", region: "us-east-1", service: "iam")
-    #expect(SignatureV4.hex(key) == "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d")
+    #expect(Hex.text(key) == "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d")
   }
 
   /// The simplest case of AWS's published test suite.
@@ -94,7 +94,7 @@ import TestSupport
 
   private func outgoing(_ request: S3Request, _ settings: S3Settings = settings) -> OutgoingRequest {
     let signer = SignatureV4(credentials: settings.credentials, region: settings.region)
-    return request.outgoing(settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, iso: "2013-05-24T00:00:00.000Z")
+    return request.outgoing(settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, time: AmazonTime.basic(iso: "2013-05-24T00:00:00.000Z"))
   }
 
   @Test func bucketsStandInThePathOrInTheHost() {

@@ -10,7 +10,7 @@ func onS3<Value: Sendable>(_ endpoint: String, _ body: @escaping @Sendable (S3Cl
   let worker = try ReactorWorker()
   defer { worker.end() }
   return try await worker.run { reactor in
-    let transport = CurlTransport(reactor: reactor, pool: BlockPool(blocksMax: 32))
+    let transport = TransportChoice(reactor: reactor, pool: BlockPool(blocksMax: 32))
     defer { transport.close() }
     let settings = S3Settings(
       endpoints: [endpoint], region: "us-east-1", credentials: S3Credentials(accessKey: "test", secretKey: "test"))

@@ -15,8 +15,8 @@ struct S3Answer {
 }
 
 public final class S3Client {
-  /// Bytes of an answer kept in memory.
-  static let answerBytesMax = XMLElement.bytesMax
+  /// Bytes of an answer kept in memory; only lists are longer. A server that answers with more has misunderstood the request.
+  static let answerBytesMax = 256 * 1_024
   /// Bytes of an answer read only so that its connection can be used again.
   static let drainBytesMax = 65_536
 
@@ -27,9 +27,9 @@ public final class S3Client {
   private let endpoints: [S3Endpoint]
   /// The one in use.
   private var endpoint = 0
-  /// The second `iso` was made for.
+  /// The second `time` was made for.
   private var second: Int64 = -1
-  private var iso = ""
+  private var time = ""
 
   public init(settings: S3Settings, side: StoreSide, transport: any Transport) {
     self.settings = settings
@@ -43,7 +43,7 @@ public final class S3Client {
 
   /// Starts a request; its answer, and errors of the connection, are for the caller to ask for.
   func begin(_ request: S3Request) -> S3Exchange {
-    let outgoing = request.outgoing(settings, endpoint: endpoints[endpoint], signature: signature, iso: now())
+    let outgoing = request.outgoing(settings, endpoint: endpoints[endpoint], signature: signature, time: now())
     return S3Exchange(client: self, request: request, exchange: transport.begin(outgoing), endpoint: endpoint)
   }
 
@@ -59,9 +59,9 @@ public final class S3Client {
     let ms = WallClock.nowMs()
     if ms / 1_000 != second {
       second = ms / 1_000
-      iso = ISO8601.string(ms: ms)
+      time = AmazonTime.basic(iso: ISO8601.string(ms: ms))
     }
-    return iso
+    return time
   }
 
   /// The endpoint in use could not be reached, or answered that it cannot serve: the next attempt asks the next one.
@@ -103,14 +103,14 @@ final class S3Exchange {
   /// The head of a good answer. - Errors: an answer that is none, with what its document says.
   func head() async throws(StoreError) -> ResponseHead {
     let head = try await anyHead()
-    guard (200..<300).contains(head.status) else { throw refused(head, try await rest(max: XMLElement.bytesMax)) }
+    guard (200..<300).contains(head.status) else { throw refused(head, try await rest(max: S3Client.answerBytesMax)) }
     return head
   }
 
   /// The head and the body of a good answer.
   func answer() async throws(StoreError) -> S3Answer {
     let head = try await anyHead()
-    let body = try await rest(max: S3Client.answerBytesMax)
+    let body = try await rest(max: request.answerBytesMax)
     guard (200..<300).contains(head.status) else { throw refused(head, body) }
     // Some operations begin to answer before they know how they will end.
     if let document = S3ErrorDocument(body) { throw error(document, head, isLate: true) }

@@ -9,6 +9,9 @@ struct S3CopyRecord: Hashable {
   /// As Backbeat writes it: the encoded version id of the source, or `null`.
   static let versionName = "scal-version-id"
   static let statusName = "scal-replication-status"
+  static let header = "x-amz-meta-\(name)"
+  static let versionHeader = "x-amz-meta-\(versionName)"
+  static let statusHeader = "x-amz-meta-\(statusName)"
   private static let version = "1"
 
   /// Bytes at the source.
@@ -48,18 +51,28 @@ struct S3CopyRecord: Hashable {
 
   var headers: [HTTPHeader] {
     [
-      HTTPHeader("x-amz-meta-\(Self.statusName)", "REPLICA"),
-      HTTPHeader("x-amz-meta-\(Self.versionName)", versionId.map(VersionId.encode) ?? "null"),
-      HTTPHeader("x-amz-meta-\(Self.name)", text),
+      HTTPHeader(Self.statusHeader, "REPLICA"), HTTPHeader(Self.versionHeader, versionId.map(VersionId.encode) ?? "null"),
+      HTTPHeader(Self.header, text),
     ]
   }
 
   private var text: String {
-    let parts: [String] = [
-      Self.version, String(size), modifiedNs.map { String($0) } ?? "", md5?.hex ?? "", lastModified, attributesHash,
-      versionId.map { URIEncoding.encoded($0) } ?? "-",
-    ]
-    return parts.joined(separator: ";")
+    var text: [UInt8] = []
+    text.reserveCapacity(192)
+    text += Self.version.utf8
+    func part(_ value: String) {
+      text.append(UInt8(ascii: ";"))
+      text += value.utf8
+    }
+    part(String(size))
+    part(modifiedNs.map { String($0) } ?? "")
+    text.append(UInt8(ascii: ";"))
+    if let md5 { Hex.append(md5.bytes, to: &text) }
+    part(lastModified)
+    part(attributesHash)
+    text.append(UInt8(ascii: ";"))
+    if let versionId { URIEncoding.append(versionId, keepsSlash: false, to: &text) } else { text.append(UInt8(ascii: "-")) }
+    return String(decoding: text, as: UTF8.self)
   }
 
   private init?(text: String) {
@@ -98,11 +111,22 @@ struct S3CopyRecord: Hashable {
 extension ObjectAttributes {
   /// Twelve hex digits of a digest over all of them, in whatever order they came.
   var shortHash: String {
-    func sorted(_ pairs: [Pair]) -> [Pair] { pairs.sorted { ($0.name, $0.value) < ($1.name, $1.value) } }
     var text: [UInt8] = []
-    for (kind, pairs) in [system, user, tags].enumerated() {
-      for pair in sorted(pairs) { text += "\(kind) \(pair.name)=\(pair.value)\u{0}".utf8 }
+    text.reserveCapacity(512)
+    func add(_ kind: UInt8, _ pairs: [Pair]) {
+      let isSorted = zip(pairs, pairs.dropFirst()).allSatisfy { ($0.name, $0.value) <= ($1.name, $1.value) }
+      for pair in isSorted ? pairs : pairs.sorted(by: { ($0.name, $0.value) < ($1.name, $1.value) }) {
+        text.append(UInt8(ascii: "0") + kind)
+        text.append(UInt8(ascii: " "))
+        text += pair.name.utf8
+        text.append(UInt8(ascii: "="))
+        text += pair.value.utf8
+        text.append(0)
+      }
     }
-    return String(SHA256.hex(text).prefix(12))
+    add(0, system)
+    add(1, user)
+    add(2, tags)
+    return Hex.text(Array(SHA256.digest(text).prefix(6)))
   }
 }

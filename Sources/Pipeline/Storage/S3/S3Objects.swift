@@ -57,6 +57,7 @@ extension ObjectAttributes {
 
   /// Without what replication itself notes at a source: never copied.
   var withoutStatuses: ObjectAttributes {
+    guard user.contains(where: \.isOurs) || tags.contains(where: { $0.name.hasSuffix(Self.statusTagSuffix) }) else { return self }
     var copy = self
     copy.user.removeAll(where: \.isOurs)
     copy.tags.removeAll { $0.name.hasSuffix(Self.statusTagSuffix) }
@@ -73,7 +74,7 @@ extension ObjectAttributes {
 
 extension ObjectAttributes.Pair {
   fileprivate var isOurs: Bool {
-    ["x-amz-meta-\(S3CopyRecord.name)", "x-amz-meta-\(S3CopyRecord.versionName)", "x-amz-meta-\(S3CopyRecord.statusName)"].contains(name)
+    name == S3CopyRecord.header || name == S3CopyRecord.versionHeader || name == S3CopyRecord.statusHeader
   }
 }
 
@@ -186,7 +187,8 @@ extension S3Client {
       query.append(("key-marker", marker.key))
       if !marker.versionId.isEmpty { query.append(("version-id-marker", marker.versionId)) }
     }
-    let request = S3Request("GET", bucket, query: query)
+    var request = S3Request("GET", bucket, query: query)
+    request.answerBytesMax = XMLElement.bytesMax
     let root = try document(try await perform(request), request)
     let isEncoded = root.text("EncodingType") == "url"
     func key(_ text: String) -> String { isEncoded ? URIEncoding.decoded(text.split(separator: "+", omittingEmptySubsequences: false).joined(separator: " ")) ?? text : text }

@@ -21,17 +21,21 @@ public struct S3Settings: Hashable, Sendable {
 }
 
 /// Where requests of one service go.
-struct S3Endpoint: Hashable {
+struct S3Endpoint {
+  let origin: HTTPOrigin
   /// With `://`.
-  let scheme: String
-  /// With its port, where it is not the scheme's own.
-  let host: String
+  private let scheme: String
+  private let host: String
 
   init(_ url: String) {
     let end = url.firstRange(of: "://")
     scheme = end.map { String(url[..<$0.upperBound]) } ?? ""
     host = String(url[(end?.upperBound ?? url.startIndex)...])
+    origin = HTTPOrigin(url)
   }
+
+  /// With the bucket in the host name.
+  func origin(ofBucket bucket: String) -> HTTPOrigin { HTTPOrigin("\(scheme)\(bucket).\(host)") }
 }
 
 struct S3Request {
@@ -54,6 +58,8 @@ struct S3Request {
   var body = Body.none
   /// Of the answer's body, where it is known; a hint.
   var expectedBytes: Int64?
+  /// Of an answer that is kept in memory.
+  var answerBytesMax = S3Client.answerBytesMax
 
   init(_ method: String, _ bucket: String, _ key: String = "", query: [(String, String)] = [], headers: [HTTPHeader] = [], body: Body = .none) {
     self.method = method
@@ -74,71 +80,61 @@ struct S3Request {
   }
 
   /// Signs and addresses it.
-  /// - Parameter iso: the time now, ISO 8601 UTC.
-  func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, iso: String) -> OutgoingRequest {
-    let scheme = endpoint.scheme
-    var host = endpoint.host
-    var path: [UInt8] = [UInt8(ascii: "/")]
+  /// - Parameter time: now, as `AmazonTime.basic` writes it.
+  func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, time: String) -> OutgoingRequest {
+    var origin = endpoint.origin
+    var path: [UInt8] = []
+    path.reserveCapacity(bucket.utf8.count + key.utf8.count + 16)
+    path.append(UInt8(ascii: "/"))
     // Without a bucket it is about all of them.
     if settings.pathStyle || bucket.isEmpty {
       URIEncoding.append(bucket, keepsSlash: false, to: &path)
       if !key.isEmpty { path.append(UInt8(ascii: "/")) }
     } else {
-      host = "\(bucket).\(host)"
+      origin = endpoint.origin(ofBucket: bucket)
     }
     URIEncoding.append(key, keepsSlash: true, to: &path)
+    let pathText = String(decoding: path, as: UTF8.self)
+    let queryText = query.isEmpty ? "" : canonicalQuery
 
-    let time = AmazonTime.basic(iso: iso)
     var payload = CanonicalRequest.emptyPayload
     var outgoingBody = OutgoingRequest.Body.none
     switch body {
     case .none: break
     case .bytes(let bytes):
-      payload = SHA256.hex(bytes)
+      if !bytes.isEmpty { payload = SHA256.hex(bytes) }
       outgoingBody = .bytes(bytes)
     case .streamed(let length):
       payload = CanonicalRequest.unsignedPayload
       outgoingBody = .streamed(length: length)
     }
-    var signed = headers.map { HTTPHeader($0.name.lowercased(), $0.value.headerValue) }
-    signed.append(HTTPHeader("host", Self.hostHeader(host, scheme)))
-    signed.append(HTTPHeader("x-amz-content-sha256", payload))
-    signed.append(HTTPHeader("x-amz-date", time))
-    if let token = settings.credentials.sessionToken { signed.append(HTTPHeader("x-amz-security-token", token)) }
+    var sent: [HTTPHeader] = []
+    sent.reserveCapacity(headers.count + 5)
+    for header in headers { sent.append(HTTPHeader(header.name.headerName, header.value.headerValue)) }
+    sent.append(HTTPHeader("x-amz-content-sha256", payload))
+    sent.append(HTTPHeader("x-amz-date", time))
+    if let token = settings.credentials.sessionToken { sent.append(HTTPHeader("x-amz-security-token", token)) }
+    var signed = sent
+    signed.append(HTTPHeader("host", origin.hostHeader))
     signed.sort { $0.name < $1.name }
-    let pathText = String(decoding: path, as: UTF8.self)
-    let query = canonicalQuery
-    let canonical = CanonicalRequest(
-      method: method, path: pathText, query: query, headers: signed.map { HTTPHeader($0.name, $0.value.trimmedToWords) },
-      payload: payload)
-    let authorization = signature.authorization(canonical, time: time)
-    var sent = signed.filter { $0.name != "host" }
-    sent.append(HTTPHeader("authorization", authorization))
+    let canonical = CanonicalRequest(method: method, path: pathText, query: queryText, headers: signed, payload: payload)
+    sent.append(HTTPHeader("authorization", signature.authorization(canonical, time: time)))
     var outgoing = OutgoingRequest(
-      method: method, url: "\(scheme)\(host)\(pathText)\(query.isEmpty ? "" : "?\(query)")", headers: sent, body: outgoingBody,
-      caFile: settings.caFile)
+      method: method, origin: origin, target: queryText.isEmpty ? pathText : "\(pathText)?\(queryText)", headers: sent,
+      body: outgoingBody, caFile: settings.caFile)
     // A PUT or DELETE is answered with a few lines.
     outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
     return outgoing
   }
-
-  /// As the HTTP library will write it: without the scheme's own port.
-  private static func hostHeader(_ host: String, _ scheme: String) -> String {
-    let usual = scheme == "http://" ? ":80" : ":443"
-    return host.hasSuffix(usual) ? String(host.dropLast(usual.count)) : host
-  }
 }
 
 extension String {
+  /// In lower case.
+  fileprivate var headerName: String { utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) } ? lowercased() : self }
+
   /// As it may stand in a header: a control character would end it, or the request.
   fileprivate var headerValue: String {
     guard utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return self }
     return String(decoding: utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
-  }
-
-  /// As a header is signed: runs of spaces as one, none at the ends.
-  fileprivate var trimmedToWords: String {
-    guard hasPrefix(" ") || hasSuffix(" ") || contains("  ") else { return self }
-    return split(separator: " ").joined(separator: " ")
   }
 }

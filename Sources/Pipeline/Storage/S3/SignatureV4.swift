@@ -30,15 +30,16 @@ struct CanonicalRequest {
   var path: String
   /// Percent-encoded and sorted, as sent; empty without one.
   var query = ""
-  /// Names in lower case, sorted; values trimmed.
+  /// Names in lower case, sorted.
   var headers: [HTTPHeader]
   var payload: String
 
-  var signedNames: String { headers.map(\.name).joined(separator: ";") }
-
-  func bytes(signedNames: String) -> [UInt8] {
+  /// Names of the headers, and the whole text that is signed.
+  fileprivate func bytes() -> (names: [UInt8], text: [UInt8]) {
+    var names: [UInt8] = []
+    names.reserveCapacity(256)
     var text: [UInt8] = []
-    text.reserveCapacity(512)
+    text.reserveCapacity(1_024)
     func line(_ part: String) {
       text += part.utf8
       text.append(UInt8(ascii: "\n"))
@@ -47,14 +48,29 @@ struct CanonicalRequest {
     line(path)
     line(query)
     for header in headers {
+      if !names.isEmpty { names.append(UInt8(ascii: ";")) }
+      names += header.name.utf8
       text += header.name.utf8
       text.append(UInt8(ascii: ":"))
-      line(header.value)
+      Self.append(words: header.value, to: &text)
+      text.append(UInt8(ascii: "\n"))
     }
-    line("")
-    line(signedNames)
+    text.append(UInt8(ascii: "\n"))
+    text += names
+    text.append(UInt8(ascii: "\n"))
     text += payload.utf8
-    return text
+    return (names, text)
+  }
+
+  /// As a header is signed: runs of spaces as one, none at the ends.
+  private static func append(words value: String, to text: inout [UInt8]) {
+    let start = text.count
+    var isSpace = true
+    for byte in value.utf8 {
+      if byte != UInt8(ascii: " ") || !isSpace { text.append(byte) }
+      isSpace = byte == UInt8(ascii: " ")
+    }
+    if isSpace, text.count > start { text.removeLast() }
   }
 }
 
@@ -65,7 +81,9 @@ final class SignatureV4 {
   private let service: String
   /// Of the day the key was made for, `20130524`.
   private var day = ""
-  private var key: [UInt8] = []
+  private var key = HMACKey([])
+  /// `20130524/eu-west-3/s3/aws4_request`.
+  private var scope: [UInt8] = []
 
   init(credentials: S3Credentials, region: String, service: String = "s3") {
     self.credentials = credentials
@@ -76,34 +94,39 @@ final class SignatureV4 {
   /// The value of the Authorization header.
   /// - Parameter time: `20130524T000000Z`, also the value of the signed `x-amz-date`.
   func authorization(_ request: CanonicalRequest, time: String) -> String {
-    let day = String(time.prefix(8))
-    let scope = "\(day)/\(region)/\(service)/aws4_request"
-    let names = request.signedNames
-    let digest = SHA256.hex(request.bytes(signedNames: names))
-    if day != self.day {
-      key = Self.signingKey(credentials.secretKey, day: day, region: region, service: service)
-      self.day = day
-    }
-    let signature = Self.hex(SHA256.hmac(key, Array("AWS4-HMAC-SHA256\n\(time)\n\(scope)\n\(digest)".utf8)))
-    return "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)"
+    if !time.utf8.starts(with: day.utf8) || day.isEmpty { setDay(String(time.prefix(8))) }
+    let (names, canonical) = request.bytes()
+    var text: [UInt8] = []
+    text.reserveCapacity(512)
+    text += "AWS4-HMAC-SHA256\n".utf8
+    text += time.utf8
+    text.append(UInt8(ascii: "\n"))
+    text += scope
+    text.append(UInt8(ascii: "\n"))
+    Hex.append(SHA256.digest(canonical), to: &text)
+    let code = key.code(text)
+    text.removeAll(keepingCapacity: true)
+    text += "AWS4-HMAC-SHA256 Credential=".utf8
+    text += credentials.accessKey.utf8
+    text.append(UInt8(ascii: "/"))
+    text += scope
+    text += ", SignedHeaders=".utf8
+    text += names
+    text += ", Signature=".utf8
+    Hex.append(code, to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  private func setDay(_ day: String) {
+    self.day = day
+    key = HMACKey(Self.signingKey(credentials.secretKey, day: day, region: region, service: service))
+    scope = Array("\(day)/\(region)/\(service)/aws4_request".utf8)
   }
 
   static func signingKey(_ secret: String, day: String, region: String, service: String) -> [UInt8] {
     var key = Array("AWS4\(secret)".utf8)
     for part in [day, region, service, "aws4_request"] { key = SHA256.hmac(key, Array(part.utf8)) }
     return key
-  }
-
-  private static let digits = Array("0123456789abcdef".utf8)
-
-  static func hex(_ bytes: [UInt8]) -> String {
-    String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
-      for (index, byte) in bytes.enumerated() {
-        buffer[2 * index] = digits[Int(byte >> 4)]
-        buffer[2 * index + 1] = digits[Int(byte & 15)]
-      }
-      return bytes.count * 2
-    }
   }
 }
 

@@ -4,19 +4,18 @@
 enum URIEncoding {
   private static let hex = Array("0123456789ABCDEF".utf8)
 
-  private static let isUnreserved: [Bool] = (0..<256).map { value in
-    let byte = UInt8(value)
+  private static func isUnreserved(_ byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): return true
-    case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): return true
-    default: return false
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+    default: false
     }
   }
 
   /// - Parameter keepsSlash: of a key, whose slashes separate segments; not of a query's names and values.
   static func append(_ text: String, keepsSlash: Bool, to bytes: inout [UInt8]) {
     for byte in text.utf8 {
-      if isUnreserved[Int(byte)] || (keepsSlash && byte == UInt8(ascii: "/")) {
+      if isUnreserved(byte) || (keepsSlash && byte == UInt8(ascii: "/")) {
         bytes.append(byte)
       } else {
         bytes.append(UInt8(ascii: "%"))
