@@ -42,6 +42,7 @@ let package = Package(
     .systemLibrary(name: "CZookeeper", path: "Sources/Pipeline/State/C/CZookeeper", providers: [.apt(["libzookeeper-mt-dev"])]),
     .systemLibrary(name: "CCurl", path: "Sources/Pipeline/Transport/C/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "COpenSSL", path: "Sources/Pipeline/Storage/C/COpenSSL", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CDigest", path: "Sources/Pipeline/Storage/C/CDigest"),
 
     .target(name: "Reactor", dependencies: ["CLinux", "CUring"], exclude: ["C"], swiftSettings: strictSwift),
     .target(name: "HTTP", dependencies: ["Reactor", "CLinux"], swiftSettings: strictSwift),
@@ -49,7 +50,7 @@ let package = Package(
     .target(
       name: "Pipeline",
       dependencies: [
-        "PipelineCore", "Reactor", "CLinux", "CRdkafka", "CHiredis", "CZookeeper", "COpenSSL", "CCurl",
+        "PipelineCore", "Reactor", "CLinux", "CRdkafka", "CHiredis", "CZookeeper", "COpenSSL", "CDigest", "CCurl",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "DequeModule", package: "swift-collections"),
       ],

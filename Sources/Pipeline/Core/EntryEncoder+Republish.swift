@@ -13,7 +13,8 @@ extension EntryEncoder {
 
   /// - Returns: an envelope without `type` (backbeat-behaviour 4.2). The message key is that of the original.
   public static func republished(_ entry: ReplicationEntry, as form: Republication) -> [UInt8] {
-    var info = ReplicationInfo(entry.replicationInfo)
+    let members = SplicedMembers(entry)
+    var info = ReplicationInfo(members.info.flatMap(entry.json))
     var originOp: String?
     var site: String?
     var replayCount = entry.replayCount
@@ -35,7 +36,7 @@ extension EntryEncoder {
     writer.member("bucket", entry.bucket)
     writer.member("key", entry.versionedKey)
     writer.name("value")
-    writer.raw(splicedValue(entry, info: info.json, originOp: originOp))
+    writer.raw(splicedValue(entry, members, info: info.json, originOp: originOp))
     if let site { writer.member("site", site) }
     writer.name("ignore")
     writer.bool(false)
@@ -49,21 +50,37 @@ extension EntryEncoder {
     return writer.bytes
   }
 
-  /// The `value` string with quotes, two fields replaced or appended.
-  private static func splicedValue(_ entry: ReplicationEntry, info: JSONValue, originOp: String?) -> [UInt8] {
-    var fields: [(name: String, json: JSONValue)] = [("replicationInfo", info)]
-    if let originOp { fields.append(("originOp", .string(originOp))) }
-    var cuts: [(range: Range<Int>, json: JSONValue)] = []
-    var lastEnd: Int?
-    entry.forEachMetadataRange { name, range in
-      lastEnd = range.upperBound
-      if let index = fields.firstIndex(where: { name.isEqual($0.name) }) {
-        cuts.append((range, fields.remove(at: index).json))
+  /// Where the members that are replaced stand, found in one pass.
+  private struct SplicedMembers {
+    var info: Range<Int>?
+    var originOp: Range<Int>?
+    /// Behind the last member; nil if there is none.
+    var end: Int?
+
+    init(_ entry: ReplicationEntry) {
+      entry.forEachMetadataRange { name, range in
+        end = range.upperBound
+        if name.isEqual("replicationInfo") { info = range } else if name.isEqual("originOp") { originOp = range }
       }
     }
+  }
+
+  /// The `value` string with quotes, two fields replaced or appended.
+  private static func splicedValue(_ entry: ReplicationEntry, _ members: SplicedMembers, info: JSONValue, originOp: String?) -> [UInt8] {
+    var cuts: [(range: Range<Int>, json: JSONValue)] = []
+    var fields: [(name: String, json: JSONValue)] = []
+    func replace(_ name: String, _ range: Range<Int>?, _ json: JSONValue) {
+      if let range { cuts.append((range, json)) } else { fields.append((name, json)) }
+    }
+    replace("replicationInfo", members.info, info)
+    if let originOp { replace("originOp", members.originOp, .string(originOp)) }
+    cuts.sort { $0.range.lowerBound < $1.range.lowerBound }
+    let lastEnd = members.end
     let source = entry.payload
     var at = Int(entry.fields.value.start)
-    var text: [UInt8] = [UInt8(ascii: "\"")]
+    var text: [UInt8] = []
+    text.reserveCapacity(entry.payload.count + 256)
+    text.append(UInt8(ascii: "\""))
     if lastEnd == nil { text.append(UInt8(ascii: "{")) }
     for cut in cuts {
       text += source[at..<cut.range.lowerBound]

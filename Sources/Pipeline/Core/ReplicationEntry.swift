@@ -123,12 +123,12 @@ public struct ReplicationEntry: Sendable {
   ) -> (named: [(name: String, value: String)], user: [(name: String, value: String)], tags: [(key: String, value: String)]) {
     var (named, user): ([(name: String, value: String)], [(name: String, value: String)]) = ([], [])
     var tags: [(key: String, value: String)] = []
-    forEachMetadataField { member, json in
+    forEachMetadataRange { member, range in
       if member.isUserMetadata {
-        if let text = json()?.string { user.append((member.text, text)) }
+        if let text = string(range) { user.append((member.text, text)) }
       } else if member.isEqual("tags") {
-        tags = (json()?.members ?? []).compactMap { tag in tag.value.string.map { (tag.name, $0) } }
-      } else if let name = names.first(where: member.isEqual), let text = json()?.string, !text.isEmpty {
+        tags = (json(range)?.members ?? []).compactMap { tag in tag.value.string.map { (tag.name, $0) } }
+      } else if let name = names.first(where: member.isEqual), let text = string(range), !text.isEmpty {
         named.append((name, text))
       }
     }
@@ -174,6 +174,17 @@ extension ReplicationEntry {
 
   private func forEachMetadataField(_ body: (MemberName, () -> JSONValue?) -> Void) {
     forEachMetadataRange { name, range in body(name) { json(range) } }
+  }
+
+  /// The text at a range of the escaped text; nil for a value that is none.
+  private func string(_ range: Range<Int>) -> String? {
+    // Most have nothing to undo: quotes with a backslash each, and none between them.
+    let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+    guard range.count >= 4, payload[range.lowerBound] == backslash, payload[range.lowerBound + 1] == quote,
+      payload[range.upperBound - 2] == backslash, payload[range.upperBound - 1] == quote
+    else { return json(range)?.string }
+    let inner = payload[(range.lowerBound + 2)..<(range.upperBound - 2)]
+    return inner.contains(backslash) ? json(range)?.string : String(decoding: inner, as: UTF8.self)
   }
 
   /// The value at a range of the escaped text.

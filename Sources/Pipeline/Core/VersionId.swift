@@ -14,9 +14,11 @@ public enum VersionId {
     guard bytes.count == rawCount, let first = number(bytes[0..<10]), let second = number(bytes[10..<20]) else {
       return String(decoding: bytes.flatMap { [hex[Int($0 >> 4)], hex[Int($0 & 15)]] }, as: UTF8.self)
     }
-    var text = base62([UInt8](bigEndian: first), width: 6)
-    text += base62([UInt8](bigEndian: second), width: 6)
-    text += base62(Array(bytes[20...]), width: 20)
+    var text = [UInt8](repeating: alphabet[0], count: encodedCount)
+    base62(first, into: &text, end: 6)
+    base62(second, into: &text, end: 12)
+    // Seven bytes: less than 2^56.
+    base62(bytes[20...].reduce(0) { $0 << 8 | UInt64($1) }, into: &text, end: encodedCount)
     return String(decoding: text, as: UTF8.self)
   }
 
@@ -64,21 +66,14 @@ public enum VersionId {
     return Array(repeating: UInt8(ascii: "0"), count: max(0, 10 - text.count)) + text
   }
 
-  /// Big-endian number in base 62, padded in front to `width`.
-  private static func base62(_ bytes: [UInt8], width: Int) -> [UInt8] {
-    var number = bytes
-    var text: [UInt8] = []
-    while number.contains(where: { $0 != 0 }) {
-      var rest = 0
-      for index in number.indices {
-        let value = rest << 8 | Int(number[index])
-        number[index] = UInt8(value / 62)
-        rest = value % 62
-      }
-      text.append(alphabet[rest])
+  /// In base 62, its last digit before `end`; what stands in front stays.
+  private static func base62(_ number: UInt64, into text: inout [UInt8], end: Int) {
+    var (rest, at) = (number, end)
+    while rest > 0 {
+      at -= 1
+      text[at] = alphabet[Int(rest % 62)]
+      rest /= 62
     }
-    while text.count < width { text.append(alphabet[0]) }
-    return text.reversed()
   }
 
   /// The number as 15 big-endian bytes; nil for other characters.
@@ -94,11 +89,5 @@ public enum VersionId {
       guard carry == 0 else { return nil }
     }
     return number
-  }
-}
-
-extension [UInt8] {
-  fileprivate init(bigEndian value: UInt64) {
-    self = (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(56 - 8 * $0)) }
   }
 }

@@ -87,6 +87,24 @@ public final class MD5 {
   }
 }
 
+extension MD5 {
+  static let blockBytes = 64
+
+  /// Bytes until the next whole block: from there on others may digest.
+  var bytesToBlock: Int { context.num == 0 ? 0 : Self.blockBytes - Int(context.num) }
+
+  /// The four words of its state.
+  var words: SIMD4<UInt32> { SIMD4(context.A, context.B, context.C, context.D) }
+
+  /// So many blocks were digested elsewhere, and these are the words now.
+  func advance(to words: SIMD4<UInt32>, blocks: Int) {
+    (context.A, context.B, context.C, context.D) = (words[0], words[1], words[2], words[3])
+    let bits = (UInt64(context.Nh) << 32 | UInt64(context.Nl)) &+ UInt64(blocks * Self.blockBytes) &* 8
+    context.Nl = UInt32(truncatingIfNeeded: bits)
+    context.Nh = UInt32(truncatingIfNeeded: bits >> 32)
+  }
+}
+
 /// SHA-256 over pieces; a copy goes on from where the original stood.
 struct SHA256 {
   static let blockBytes = 64

@@ -15,13 +15,13 @@ import Testing
     ("Sources/Pipeline/Kafka", ["PipelineCore", "Reactor", "CLinux", "CRdkafka"]),
     ("Sources/Pipeline/Control", ["PipelineCore", "Reactor", "CLinux", "CHiredis"]),
     ("Sources/Pipeline/State", ["PipelineCore", "Reactor", "CLinux", "CZookeeper"]),
-    ("Sources/Pipeline/Storage", ["PipelineCore", "Reactor", "CLinux", "COpenSSL"]),
+    ("Sources/Pipeline/Storage", ["PipelineCore", "Reactor", "CLinux", "COpenSSL", "CDigest"]),
     ("Sources/Pipeline/Transport", ["PipelineCore", "Reactor", "CLinux", "CCurl"]),
     ("Sources/Server", ["Reactor", "HTTP", "PipelineCore", "Pipeline", "CLinux"]),
   ]
   private static let ours: Set<String> = [
     "Reactor", "HTTP", "PipelineCore", "Pipeline", "Server", "CLinux", "CUring", "CRdkafka", "CHiredis", "CZookeeper",
-    "COpenSSL", "CCurl",
+    "COpenSSL", "CDigest", "CCurl",
   ]
   /// Foundation is for the edges: it is large, allocates freely and pulls Dispatch in.
   private static let withoutFoundation = ["Sources/Reactor", "Sources/HTTP", "Sources/Pipeline"]

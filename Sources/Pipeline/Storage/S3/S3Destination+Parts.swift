@@ -54,8 +54,7 @@ extension S3Destination {
   private func sendInOrder(
     _ upload: Upload, _ copy: S3Copy, _ plan: PartPlan, _ body: any ObjectBody
   ) async throws(StoreError) -> (parts: [MD5Digest], whole: MD5Digest) {
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = lanes.begin()
     var reader = PieceReader(body)
     var digests: [MD5Digest] = []
     for index in 0..<plan.count {
@@ -63,31 +62,29 @@ extension S3Destination {
       digests.append(try await sendPart(upload, index + 1, length, &reader, also: md5))
     }
     guard try await reader.isAtEnd() else { throw .changed(S3Source.name(copy.request)) }
-    let digest = md5.finish()
+    let digest = await md5.finish()
     if let expected = copy.md5, expected != digest { throw differs(copy, read: digest, expected) }
     return (digests, digest)
   }
 
   /// - Parameter whole: goes over all parts.
   fileprivate func sendPart(
-    _ upload: Upload, _ number: Int, _ length: Int64, _ reader: inout PieceReader, also whole: MD5?
+    _ upload: Upload, _ number: Int, _ length: Int64, _ reader: inout PieceReader, also whole: LaneDigest?
   ) async throws(StoreError) -> MD5Digest {
     let exchange = client.begin(partRequest(upload, number, length))
     defer { exchange.cancel() }
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = lanes.begin()
     var left = length
     while left > 0 {
       if !reader.hasBuffer { try await exchange.flush() }
       guard let piece = try await reader.next(max: left) else { throw .changed(PrintableName.of(upload.key)) }
-      let bytes = UnsafeRawBufferPointer(rebasing: piece.block.filled[piece.range])
-      md5.add(bytes)
-      whole?.add(bytes)
+      await md5.add(piece.block, piece.range)
+      await whole?.add(piece.block, piece.range)
       left -= Int64(piece.range.count)
       guard try await exchange.send(piece.block, piece.range) else { break }
     }
     let head = try await exchange.answer().head
-    let digest = md5.finish()
+    let digest = await md5.finish()
     guard let etag = head.etag else { throw partMismatch(upload, number, "has no ETag") }
     guard left == 0 else { throw partMismatch(upload, number, "was answered before it was sent") }
     if let answered = head.contentMD5, answered != digest { throw partMismatch(upload, number, "has ETag \(etag), not \(digest)") }

@@ -32,20 +32,19 @@ extension S3Destination {
   func putStream(_ copy: S3Copy, _ expected: MD5Digest, _ body: any ObjectBody) async throws(StoreError) -> CopyReceipt {
     let exchange = beginPut(copy, expected, body.info)
     defer { exchange.cancel() }
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = lanes.begin()
     let size = body.info.size
     var offset: Int64 = 0
     while offset < size {
       // Nobody waits for a block while holding one.
       if !body.hasBuffer { try await exchange.flush() }
       guard let block = try await body.next() else { throw .changed(S3Source.name(copy.request)) }
-      md5.add(block.filled)
+      await md5.add(block, 0..<block.count)
       offset += Int64(block.count)
       guard offset <= size else { throw .changed(S3Source.name(copy.request)) }
       if offset == size {
         guard try await body.next() == nil else { throw .changed(S3Source.name(copy.request)) }
-        let digest = md5.finish()
+        let digest = await md5.finish()
         guard digest == expected else { throw differs(copy, read: digest, expected) }
       }
       // False: answered already, which is read below.

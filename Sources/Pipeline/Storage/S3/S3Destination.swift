@@ -43,6 +43,11 @@ public final class S3Destination: ObjectDestination {
   /// Keys whose last copy could not be confirmed: what is there is not trusted, whatever it says of itself.
   var suspects: Set<String> = []
   private var sparesMD5: [MD5] = []
+  /// For objects of several blocks.
+  private(set) lazy var lanes: DigestLanes = {
+    guard let reactor = Reactor.current else { preconditionFailure("not on a worker") }
+    return DigestLanes(reactor)
+  }()
 
   public init(client: S3Client, placement: S3Placement) {
     self.client = client
