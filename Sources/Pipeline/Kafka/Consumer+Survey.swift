@@ -62,11 +62,12 @@ extension Consumer {
     }
     commitCount += 1
     let id = commitCount
-    let (handle, topic, answers, signal) = (handle, topic, surveys, signal)
+    let (answers, signal) = (surveys, signal)
+    let question = Survey(handle, TopicName(brokers: configuration.properties.bootstrapServers, topic: topic), wantedAt: Instant.nowUncached())
     let isAccepted =
       surveyReplies.count < Self.surveysInFlightMax
       && KafkaClerk.shared.run {
-        answers.put(SurveyAnswers.Answer(id: id, result: Survey(handle, topic).run(partitions)))
+        answers.put(SurveyAnswers.Answer(id: id, result: question.run(partitions)))
         signal.wake()
       }
     guard isAccepted else { return reply(.failure(KafkaError(.queueFull, call: "survey", topic: topic))) }
@@ -89,31 +90,45 @@ extension Consumer {
 /// The blocking questions themselves.
 private struct Survey {
   let handle: KafkaHandle
-  let topic: String
+  let name: TopicName
+  let wantedAt: Instant
 
-  init(_ handle: KafkaHandle, _ topic: String) {
+  init(_ handle: KafkaHandle, _ name: TopicName, wantedAt: Instant) {
     self.handle = handle
-    self.topic = topic
+    self.name = name
+    self.wantedAt = wantedAt
   }
+
+  private var topic: String { name.topic }
 
   func run(_ wanted: [Partition]?) -> Result<[PartitionSurvey], KafkaError> {
     do throws(KafkaError) {
-      let partitions = if let wanted { wanted } else { try partitionsOfTopic() }
-      guard !partitions.isEmpty else { return .success([]) }
-      let committed = try ask(partitions, "rd_kafka_committed", LogicalOffset.none, rd_kafka_committed)
-      // ListOffsets takes a time; these two stand for the log's ends (Kafka protocol, ListOffsets).
-      let low = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.beginning, rd_kafka_offsets_for_times)
-      let high = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.end, rd_kafka_offsets_for_times)
+      let ends = try ends(wanted)
+      guard !ends.partitions.isEmpty else { return .success([]) }
+      let committed = try ask(ends.partitions, "rd_kafka_committed", LogicalOffset.none, rd_kafka_committed)
       return .success(
-        partitions.map { partition in
+        ends.partitions.map { partition in
           let next = committed[partition] ?? LogicalOffset.none
           return PartitionSurvey(
-            partition: partition, committed: next >= 0 ? Offset(next) : nil, low: Offset(low[partition] ?? 0),
-            high: Offset(high[partition] ?? 0))
+            partition: partition, committed: next >= 0 ? Offset(next) : nil, low: Offset(ends.low[partition] ?? 0),
+            high: Offset(ends.high[partition] ?? 0))
         })
     } catch {
       return .failure(error)
     }
+  }
+
+  private func ends(_ wanted: [Partition]?) throws(KafkaError) -> TopicEnds {
+    if wanted == nil, let kept = TopicEnds.kept(name, since: wantedAt) { return kept }
+    let partitions = if let wanted { wanted } else { try partitionsOfTopic() }
+    let askedAt = Instant.nowUncached()
+    guard !partitions.isEmpty else { return TopicEnds(partitions: [], low: [:], high: [:], askedAt: askedAt) }
+    // ListOffsets takes a time; these two stand for the log's ends (Kafka protocol, ListOffsets).
+    let low = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.beginning, rd_kafka_offsets_for_times)
+    let high = try ask(partitions, "rd_kafka_offsets_for_times", LogicalOffset.end, rd_kafka_offsets_for_times)
+    let ends = TopicEnds(partitions: partitions, low: low, high: high, askedAt: askedAt)
+    if wanted == nil { ends.keep(name) }
+    return ends
   }
 
   private typealias Question =

@@ -43,15 +43,3 @@ extension LocationController: LocationSink {
   /// Somebody else's bound gave way: look whether entries may be taken again.
   public func creditAvailable() { consumer.creditAvailable() }
 }
-
-extension LocationController {
-  /// Asks the brokers where every partition of the topic stands. Answers nil when they do not answer within two seconds.
-  public func survey(_ reply: @escaping ([PartitionSurvey]?) -> Void) {
-    consumer.survey { result in
-      switch result {
-      case .success(let partitions): reply(partitions)
-      case .failure: reply(nil)
-      }
-    }
-  }
-}

@@ -45,7 +45,6 @@ public final class LocationController {
   public internal(set) var taskTimes = TaskTimes()
   /// Ranges that could not be read, newest last; the oldest are forgotten beyond 100.
   public internal(set) var gaps: [OffsetGap] = []
-  public internal(set) var survey: [PartitionSurvey] = []
   /// By the slot they hold.
   var stuckByTicket: [InFlightTicket: StuckTask] = [:]
   /// librdkafka's own figures, of its last report; nil before the first.
@@ -87,6 +86,7 @@ public final class LocationController {
   var finishedAtCommit: UInt64 = 0
   var watchTimer: TimerToken?
   var recommitTimer: TimerToken?
+  var keptSurvey = KeptSurvey()
   var recommitToken: UInt64?
   var fetchWatch: FetchWatch
   var commitAnswerTimer: TimerToken?
