@@ -13,8 +13,10 @@ internal import Reactor
 final class DigestLanes {
   /// Fewer than this are faster one after the other.
   static let togetherMin = 3
-  /// What a block waits for company at the most.
-  static let restMax: Duration = .microseconds(100)
+  /// What a block waits for company at the most. Meanwhile it is sent already, and the next ones come in.
+  static let restMax: Duration = .milliseconds(5)
+  /// Blocks that do not wait after one has waited in vain: the other objects stand still.
+  static let hurriedBlocks = 16
 
   private struct Job {
     let digest: LaneDigest
@@ -26,10 +28,12 @@ final class DigestLanes {
   private let lanes: Int
   private var token: SourceToken!
   private var jobs: [Job] = []
-  /// When the first of `jobs` came.
-  private var since = Instant(ns: 0)
+  /// Runs while blocks wait for company.
+  private var timer: TimerToken?
+  /// Blocks that still do not wait.
+  private var hurried = 0
   /// Digests begun and not finished.
-  fileprivate var active = 0
+  private var active = 0
 
   /// - Parameter lanes: 0: one after the other.
   init(_ reactor: Reactor, lanes: Int = Int(db_md5_lanes())) {
@@ -43,15 +47,39 @@ final class DigestLanes {
   func begin() -> LaneDigest { LaneDigest(self) }
 
   fileprivate func add(_ digest: LaneDigest, _ block: Block, _ range: Range<Int>) {
-    if jobs.isEmpty { since = .nowUncached() }
     jobs.append(Job(digest: digest, block: block, bytes: UnsafeRawBufferPointer(rebasing: block.filled[range])))
-    reactor.markReady(token)
+    look()
   }
 
-  fileprivate func turn() -> Turn {
-    guard !jobs.isEmpty else { return .idle }
-    let hopedFor = min(lanes, active)
-    if hopedFor >= Self.togetherMin, jobs.count < hopedFor, .nowUncached() - since < Self.restMax { return .again }
+  fileprivate func began() { active += 1 }
+
+  fileprivate func ended() {
+    active -= 1
+    look()
+  }
+
+  /// Whether there is any use in waiting for more.
+  private func look() {
+    guard !jobs.isEmpty else { return }
+    // Not the last ones: one that is late would let all others wait.
+    let hopedFor = min(lanes, active) * 3 / 4
+    if min(lanes, active) < Self.togetherMin || jobs.count >= max(hopedFor, Self.togetherMin) || hurried > 0 {
+      reactor.markReady(token)
+    } else if timer == nil {
+      timer = reactor.schedule(after: Self.restMax) { [weak self] _ in self?.restIsOver() }
+    }
+  }
+
+  private func restIsOver() {
+    timer = nil
+    if jobs.count < Self.togetherMin { hurried = Self.hurriedBlocks }
+    digestAll()
+  }
+
+  fileprivate func digestAll() {
+    hurried = max(0, hurried - jobs.count)
+    if let timer { reactor.cancel(timer) }
+    timer = nil
     var rest = jobs[...]
     jobs.removeAll()
     while lanes > 0, rest.count >= Self.togetherMin {
@@ -59,7 +87,6 @@ final class DigestLanes {
       rest = rest.dropFirst(lanes)
     }
     for job in rest { end(job) }
-    return .idle
   }
 
   /// Digests what all of them have; what one has beyond that it digests alone.
@@ -103,7 +130,11 @@ private final class LanesTurn: EventSource {
   private weak var lanes: DigestLanes?
   init(_ lanes: DigestLanes) { self.lanes = lanes }
   func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {}
-  func runTurn(_ reactor: Reactor) -> Turn { lanes?.turn() ?? .idle }
+
+  func runTurn(_ reactor: Reactor) -> Turn {
+    lanes?.digestAll()
+    return .idle
+  }
 }
 
 /// The MD5 of one object, or of a part.
@@ -116,13 +147,13 @@ final class LaneDigest {
 
   fileprivate init(_ lanes: DigestLanes) { self.lanes = lanes }
 
-  deinit { if isActive { lanes.active -= 1 } }
+  deinit { if isActive { lanes.ended() } }
 
   /// Waits until the block before was digested, not for this one. The block must not change until the next call.
   func add(_ block: Block, _ range: Range<Int>) async {
     await settle()
     guard !range.isEmpty else { return }
-    if !isActive { lanes.active += 1 }
+    if !isActive { lanes.began() }
     isActive = true
     isPending = true
     lanes.add(self, block, range)
@@ -131,7 +162,7 @@ final class LaneDigest {
   /// The digest of what was added since the start; starts anew.
   func finish() async -> MD5Digest {
     await settle()
-    if isActive { lanes.active -= 1 }
+    if isActive { lanes.ended() }
     isActive = false
     return md5.finish()
   }

@@ -12,9 +12,9 @@ import TestSupport
     for round in 0..<12 {
       // From one alone to more than there are lanes.
       let objects = (0..<(1 + round)).map { index in
-        patternBytes(Int.random(in: index % 3 == 0 ? 0...200 : 0...9_000, using: &random), seed: UInt64(index))
+        patternBytes(Int.random(in: index % 3 == 0 ? 0...200 : 0...3_000, using: &random), seed: UInt64(index))
       }
-      let pieceMax = [64, 128, 100, 1_000, 8_192].randomElement(using: &random)!
+      let pieceMax = [64, 128, 100, 1_000, 2_048].randomElement(using: &random)!
       let digests = try await onS3Worker { (reactor: Reactor) async throws in
         try await DigestRun(Digesting(reactor), objects, pieceMax, reactor.handle).run()
       }

@@ -94,7 +94,7 @@ final class TransportRig {
     let block = BlockPool.blockBytes
     try await onS3Worker { (reactor: Reactor) async throws in
       let rig = TransportRig(kind, reactor)
-      for size in [0, 1, 4_096, 32_700, 65_536, block - 1, block, block + 1, 2 * block, 5 * block + 7, 20_000_000] {
+      for size in [0, 1, 4_096, 32_700, 65_536, block - 1, block, block + 1, 2 * block, 5 * block + 7, 6_000_000] {
         let bytes = patternBytes(size, seed: UInt64(size))
         let streamed = rig.begin("PUT", origin, body: .streamed(length: Int64(size)))
         #expect(try await rig.send(bytes, streamed))
