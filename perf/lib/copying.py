@@ -19,6 +19,10 @@ from environment import BIN, free_port, tool
 from processes import Child, RunError, run_json, wait_until
 
 IN_FLIGHT = 16
+# As many as there are cores on the machine the figures are from.
+WORKERS = 2
+# What the daemon may have resident with 64 large objects at once.
+RSS_MAX_KB = 100_000_000 // 1024
 TIMEOUT_S = 120
 PARTITIONS = 4
 MIB = 1 << 20
@@ -98,7 +102,7 @@ def _daemon_round(options, case, directory, ports, broker, name):
     credentials = {"accessKey": "test", "secretKey": "test"}
     source = {"type": "s3", "endpoint": f"http://127.0.0.1:{ports[0]}", "credentials": credentials}
     place = {"site": "copy", "type": "s3", "endpoint": f"http://127.0.0.1:{ports[1]}", "bucket": "copies", "credentials": credentials}
-    processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000}
+    processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000, "workerThreads": WORKERS}
     with Daemon(options.downbeat, directory / name, [place], kafka=broker.bootstrap, group=name, topic="perf", source=source,
                 processor=processor, roles="api,queue-processor") as daemon:
         daemon.wait_ready()
@@ -153,6 +157,9 @@ def run_case(options, report, directory, case, suite):
     report.add(suite=suite, case=case, figure=key, ratios=ratios, median=median, runs=rounds)
     print(f"{suite}: {key} {({side: figures[key] for side, figures in median.items()})}; downbeat is {ratios} of them; "
           f"peak RSS {median['downbeat']['rss_peak_kb'] // 1024} MiB", flush=True)
+    peak = max(run["rss_peak_kb"] for run in rounds["downbeat"])
+    if case.get("alone") and peak > RSS_MAX_KB:
+        raise RunError(f"{peak} kB resident with {case['in_flight']} objects at once, at most {RSS_MAX_KB}")
 
 
 def run(options, report, directory):
