@@ -26,7 +26,8 @@ SUITES = {
     # between the threads ten at a time.
     "default": [{"entries": 500_000, "concurrency": 10}, {"entries": 1_000_000, "bytes": BYTES_SMALL, "pin": True, "concurrency": 10}],
     "backlog": [{"entries": count} for count in (1_000, 10_000, 100_000, 1_000_000)],
-    "locations": [{"entries": 300_000 // count, "locations": count} for count in (1, 10, 100)],
+    # Running and waiting entries of all locations together are bounded by 65,536.
+    "locations": [{"entries": 300_000 // count, "locations": count, "concurrency": min(CONCURRENCY, 32_768 // count)} for count in (1, 10, 100)],
     # One partition does not hold a plain backlog: compressed as the original's producer does it, all three sizes alike.
     "partitions": [{"entries": 60_000, "bytes": BYTES_SMALL, "partitions": count, "codec": "zstd"} for count in (1, 16, 256)],
 }
