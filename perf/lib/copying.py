@@ -19,8 +19,6 @@ from environment import BIN, free_port, tool
 from processes import Child, RunError, run_json, wait_until
 
 IN_FLIGHT = 16
-# As many as there are cores on the machine the figures are from.
-WORKERS = 2
 # What the daemon may have resident with 64 large objects at once.
 RSS_MAX_KB = 100_000_000 // 1024
 TIMEOUT_S = 120
@@ -102,7 +100,7 @@ def _daemon_round(options, case, directory, ports, broker, name):
     credentials = {"accessKey": "test", "secretKey": "test"}
     source = {"type": "s3", "endpoint": f"http://127.0.0.1:{ports[0]}", "credentials": credentials}
     place = {"site": "copy", "type": "s3", "endpoint": f"http://127.0.0.1:{ports[1]}", "bucket": "copies", "credentials": credentials}
-    processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000, "workerThreads": WORKERS}
+    processor = {"concurrency": case.get("in_flight", IN_FLIGHT), "waitingMax": 64, "minMPUSizeMB": 5000}
     with Daemon(options.downbeat, directory / name, [place], kafka=broker.bootstrap, group=name, topic="perf", source=source,
                 processor=processor, roles="api,queue-processor") as daemon:
         daemon.wait_ready()
