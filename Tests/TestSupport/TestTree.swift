@@ -14,14 +14,7 @@ public final class TestTree: Sendable {
     path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
   }
 
-  deinit { Self.remove(path) }
-
-  /// Removes a tree, links themselves and never what they point to. Failures show up as left-over files, no more.
-  public static func remove(_ path: String) {
-    if Glibc.remove(path) == 0 || errno == ENOENT { return }
-    for name in names(path) { remove("\(path)/\(name)") }
-    _ = Glibc.remove(path)
-  }
+  deinit { removeTree(path) }
 
   /// What a directory holds, without `.` and `..`; empty if it cannot be read.
   public static func names(_ path: String) -> [String] {

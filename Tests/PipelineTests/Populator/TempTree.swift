@@ -1,6 +1,7 @@
 // A directory of a test's own, filled with real files and removed with the object.
 import Glibc
 import Reactor
+import TestSupport
 
 final class TempTree {
   let path: String
@@ -11,7 +12,7 @@ final class TempTree {
     path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
   }
 
-  deinit { Self.removeAll(path) }
+  deinit { removeTree(path) }
 
   func full(_ relative: String) -> String { relative.isEmpty ? path : path + "/" + relative }
 
@@ -40,7 +41,7 @@ final class TempTree {
     precondition(symlink(target, full(relative)) == 0, "\(Errno.last("symlink"))")
   }
 
-  func remove(_ relative: String) { Self.removeAll(full(relative)) }
+  func remove(_ relative: String) { removeTree(full(relative)) }
 
   func rename(_ from: String, _ to: String) {
     precondition(Glibc.rename(full(from), full(to)) == 0, "\(Errno.last("rename"))")
@@ -78,24 +79,5 @@ final class TempTree {
       if name != Array(".".utf8), name != Array("..".utf8) { names.append(name) }
     }
     return names
-  }
-
-  static func removeAll(_ path: String) { removeAll(Array(path.utf8)) }
-
-  private static func removeAll(_ path: [UInt8]) {
-    let terminated = (path + [0]).map { CChar(bitPattern: $0) }
-    var facts = stat()
-    guard lstat(terminated, &facts) == 0 else { return }
-    guard facts.st_mode & S_IFMT == S_IFDIR else {
-      unlink(terminated)
-      return
-    }
-    chmod(terminated, 0o755)
-    for name in names(terminated) { removeAll(path + [UInt8(ascii: "/")] + name) }
-    rmdir(terminated)
-  }
-
-  private static func names(_ path: [CChar]) -> [[UInt8]] {
-    path.withUnsafeBufferPointer { names(String(cString: $0.baseAddress!)) }
   }
 }
