@@ -16,17 +16,22 @@ import Testing
   @Test func aBacklogUntouchedForTheWholeTimeIsAStall() {
     var watch = idle()
     for ms in stride(from: Int64(0), to: 30_000, by: 10_000) {
-      watch.answered(isBehind: true, taken: 5, nowMs: 1_000 + ms)
+      _ = watch.answered(isBehind: true, taken: 5, nowMs: 1_000 + ms)
       #expect(!watch.isStalled)
     }
-    watch.answered(isBehind: true, taken: 5, nowMs: 31_000)
-    #expect(watch.isStalled)
+    let isTime = watch.answered(isBehind: true, taken: 5, nowMs: 31_000)
+    #expect(isTime && watch.isStalled)
+    // And again after each further such time, once.
+    let isTimeSoon = watch.answered(isBehind: true, taken: 5, nowMs: 60_000)
+    let isTimeAgain = watch.answered(isBehind: true, taken: 5, nowMs: 61_000)
+    let isTimeTwice = watch.answered(isBehind: true, taken: 5, nowMs: 61_500)
+    #expect(!isTimeSoon && isTimeAgain && !isTimeTwice && watch.isStalled)
   }
 
   @Test func takingOneEntryEndsIt() {
     var watch = idle()
-    watch.answered(isBehind: true, taken: 5, nowMs: 0)
-    watch.answered(isBehind: true, taken: 5, nowMs: 30_000)
+    _ = watch.answered(isBehind: true, taken: 5, nowMs: 0)
+    _ = watch.answered(isBehind: true, taken: 5, nowMs: 30_000)
     #expect(watch.isStalled)
     let asks3 = watch.check(taken: 6, mayTake: true)
     #expect(!asks3)
@@ -34,25 +39,25 @@ import Testing
     // And the time begins anew.
     let asks4 = watch.check(taken: 6, mayTake: true)
     #expect(asks4)
-    watch.answered(isBehind: true, taken: 6, nowMs: 31_000)
+    _ = watch.answered(isBehind: true, taken: 6, nowMs: 31_000)
     #expect(!watch.isStalled)
   }
 
   @Test func noRoomAndNoBacklogAreNoStall() {
     var watch = idle()
-    watch.answered(isBehind: true, taken: 5, nowMs: 0)
+    _ = watch.answered(isBehind: true, taken: 5, nowMs: 0)
     let asks5 = watch.check(taken: 5, mayTake: false)
     #expect(!asks5)
-    watch.answered(isBehind: false, taken: 5, nowMs: 40_000)
+    _ = watch.answered(isBehind: false, taken: 5, nowMs: 40_000)
     #expect(!watch.isStalled)
   }
 
   @Test func anAnswerFromBeforeAnEntryWasTakenSaysNothing() {
     var watch = idle()
-    watch.answered(isBehind: true, taken: 5, nowMs: 0)
+    _ = watch.answered(isBehind: true, taken: 5, nowMs: 0)
     let asks6 = watch.check(taken: 7, mayTake: true)
     #expect(!asks6)
-    watch.answered(isBehind: true, taken: 5, nowMs: 60_000)
+    _ = watch.answered(isBehind: true, taken: 5, nowMs: 60_000)
     #expect(!watch.isStalled)
   }
 }

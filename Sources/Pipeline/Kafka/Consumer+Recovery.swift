@@ -147,6 +147,14 @@ extension Consumer {
     delegate?.consumer(self, skipped: gap)
   }
 
+  /// For an owner that is given nothing of what is there, for whatever reason: fetching starts anew where it stands.
+  /// - Thread: reactor. - Blocking: some milliseconds, for librdkafka's main thread.
+  public func assignAgain() {
+    // Otherwise somebody is at it already.
+    guard phase == .assigned, recovery.failures.isEmpty else { return }
+    reassign()
+  }
+
   /// Assigns the same partitions again, each at its position.
   ///
   /// rd_kafka_assign replaces atomically: should the group be rebalancing at this moment, the revocation that is on its

@@ -95,12 +95,11 @@ extension LocationController {
     consumer.survey { [weak self] result in
       // No answer: the brokers are away, which is not this location's fault and shows elsewhere.
       guard let self, case .success(let partitions) = result else { return }
-      let wasStalled = self.fetchWatch.isStalled
       let nowMs = Int64(Instant.nowUncached().ns / 1_000_000)
-      self.fetchWatch.answered(isBehind: self.isBehind(partitions), taken: taken, nowMs: nowMs)
-      if self.fetchWatch.isStalled, !wasStalled {
-        self.log.error("owns partitions with a backlog and is given nothing", metadata: ["topic": "\(self.options.consumer.topic)"])
-      }
+      guard self.fetchWatch.answered(isBehind: self.isBehind(partitions), taken: taken, nowMs: nowMs) else { return }
+      self.log.error(
+        "owns partitions with a backlog and is given nothing; assigning them again", metadata: ["topic": "\(self.options.consumer.topic)"])
+      self.consumer.assignAgain()
     }
   }
 

@@ -24,6 +24,31 @@ import Testing
     #expect(world.ensemble.writeCount == 2)
   }
 
+  // MARK: Announcements
+
+  /// A message of one of us says that a later state is stored: the gate closes before that state has been read.
+  @Test func aPauseOfANewVersionIsAnnouncedToTheLocation() throws {
+    #expect(world.startNodes(["a", "b"]))
+    #expect(world.change(.pause, by: world.nodes[0]) == .done)
+    // Who stored it knows already.
+    #expect(world.nodes[0][key].announcedCount == 0 && world.nodes[1][key].announcedCount <= 1)
+    let before = world.nodes.map { $0[key].announcedCount }
+    let version = try #require(world.nodes[0][key].versions.last).number
+    #expect(world.change(.resume, by: world.nodes[0]) == .done)
+    // What is known already, a resume, and what tells no version announce nothing; a later version does, though it is not there.
+    for text in [
+      #"{"action":"pauseService","origin":"z","version":\#(version)}"#, #"{"action":"resumeService","origin":"z","version":\#(version + 9)}"#,
+      #"{"action":"pauseService","origin":"z"}"#,
+    ] { world.publishForeign(text) }
+    world.run(for: .milliseconds(100))
+    #expect(world.nodes.map { $0[key].announcedCount } == before)
+    world.publishForeign(#"{"action":"pauseService","origin":"z","version":\#(version + 9)}"#)
+    #expect(world.runUntil { world.nodes.map { $0[key].announcedCount } == before.map { $0 + 1 } })
+    // It is a wake-up, no command: nothing was paused by it.
+    world.run(for: .milliseconds(100))
+    #expect(world.isEnabledEverywhere)
+  }
+
   @Test func ofTwoForeignCommandsTheLaterOneHolds() {
     #expect(world.startNodes(["a", "b"]))
     for _ in 0..<20 {

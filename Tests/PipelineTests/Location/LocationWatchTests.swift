@@ -1,4 +1,5 @@
 // What should move and does not, against the embedded broker: stuck tasks, a backlog nobody fetches, forgotten offsets.
+import CRdkafka
 import PipelineCore
 import Reactor
 import TestSupport
@@ -42,6 +43,26 @@ import Testing
     #expect(bench.lines.contain("given nothing", "topic=entries"), "\(bench.lines.all)")
     bench.broker.clearFailures(of: .fetch)
     #expect(bench.runUntil { bench.location.counters.done == 2 && bench.location.isReady })
+    bench.end()
+  }
+
+  /// Whatever the reason: here the partition's messages no longer come to the queue that is read.
+  @Test func whatIsNotGivenIsAssignedAgain() throws {
+    let bench = try LocationBench(partitions: 2) { $0.fetchStallAfter = .milliseconds(400) }
+    try bench.produce((0..<20).map { entryText("a\($0)") })
+    bench.paused(false, version: 0)
+    #expect(bench.runUntil { bench.location.counters.done == 20 && bench.isAllCommitted() })
+    let consumer: Consumer = bench.location.consumer
+    for partition in Int32(0)..<2 {
+      let queue = rd_kafka_queue_get_partition(consumer.handle.raw, "entries", partition)
+      rd_kafka_queue_forward(queue, nil)
+      rd_kafka_queue_destroy(queue)
+    }
+    try bench.produce((0..<20).map { entryText("b\($0)") })
+    #expect(bench.runUntil { bench.location.counters.done == 40 }, "\(bench.location.counters) \(bench.lines.all.suffix(20))")
+    #expect(bench.lines.contain("assigning them again", "topic=entries"), "\(bench.lines.all)")
+    bench.spin(200)
+    #expect(bench.location.counters.taken == 40 && bench.location.isReady, "nothing is repeated")
     bench.end()
   }
 
