@@ -3,6 +3,7 @@
 // Present only when the unit has `Type=notify`, which sets NOTIFY_SOCKET. A message that cannot be sent is lost: the
 // manager's time-outs are made for that, and nothing here may hold the daemon up.
 
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

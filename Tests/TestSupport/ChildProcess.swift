@@ -1,5 +1,6 @@
 // Real processes for tests: the daemon itself, redis-server, zookeeper. Started with a cleared signal mask, output in a
 // file (a full pipe would stop the child), ended by pid, killed when the test forgets it.
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -1,4 +1,5 @@
 // A blocking HTTP/1.1 client for tests: one request a connection, everything as bytes.
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -1,4 +1,5 @@
 // A ZooKeeper for tests, and a cable to it that can be pulled.
+internal import CLinux
 internal import Glibc
 public import Reactor
 

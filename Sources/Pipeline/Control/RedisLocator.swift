@@ -3,6 +3,7 @@
 // A Sentinel that does not answer, refuses, or does not know the name is passed over; the next attempt begins with the one after
 // the last that was tried, so a dead one does not cost its time-out at every reconnect.
 internal import CHiredis
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -3,6 +3,7 @@
 // The socket itself is non-blocking and every wait is a poll(2) against one deadline, so a peer that trickles bytes cannot
 // hold a command for ever. Not for the daemon: its connections live on the reactor.
 
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -1,5 +1,6 @@
 // Puts a batch with a wrong checksum into a partition, which no honest client can: the Produce request by hand
 // (Kafka protocol, Produce v3 and record batch v2).
+internal import CLinux
 import Glibc
 
 @testable import Pipeline

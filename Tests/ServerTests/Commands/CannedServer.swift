@@ -3,6 +3,7 @@
 // The test thread itself accepts and answers while the command runs as a process, so no second thread is needed. What is
 // sent back is whatever the test says, well-formed or not.
 
+internal import CLinux
 import Glibc
 import Reactor
 import TestSupport
