@@ -23,7 +23,7 @@ private func setting(_ name: String, long: Int, short: Int) -> Int {
     let fleet = try Fleet()
     for name in ["a", "b", "c"] { try fleet.start(try fleet.addNode(name)) }
     fleet.feed()
-    var settled: Set<Int32> = []
+    var settled: Set<Int> = []
     for number in 0..<kills {
       // Under load: each of the three has finished something in the life it is in. Every other time in the middle of
       // whatever the group does then, else when it has come to rest.
@@ -36,7 +36,7 @@ private func setting(_ name: String, long: Int, short: Int) -> Int {
       fleet.run(for: .milliseconds(Int.random(in: 0...800, using: &random)))
       fleet.kill(victim)
       // A group that has begun to move since is not at rest: the mock refuses its commits meanwhile.
-      if isAtRest, Fleet.unrest(process) == unrest { settled.insert(process.pid) }
+      if isAtRest, Fleet.unrest(process) == unrest { settled.insert(fleet.trace.life(of: process.pid)) }
       fleet.run(for: .milliseconds(Int.random(in: 0...300, using: &random)))
       try fleet.start(victim)
     }

@@ -9,6 +9,7 @@ final class FleetTrace {
   enum Death { case killed, stopped }
 
   struct Run {
+    var life: Int
     var pid: Int32
     var startNs: Int64
     /// nil: never, as far as the process could tell.
@@ -28,19 +29,30 @@ final class FleetTrace {
   /// By version: the number of the entry.
   private(set) var runs: [Int: [Run]] = [:]
   private var keys: [Int: Int] = [:]
-  private var lives: [Int32: Life] = [:]
+  /// One for each process, by its number: in half an hour of tests the kernel gives a pid twice.
+  private var lives: [Life] = []
+  /// The latest that had it.
+  private var lifeByPid: [Int32: Int] = [:]
   private var readUpTo: [String: Int] = [:]
   private(set) var doneCount = 0
   /// Times of ends, by key; for how long nothing of a partition ended.
   private(set) var ends: [(ns: Int64, key: Int)] = []
 
-  func begin(pid: Int32, node: String) { lives[pid] = Life(node: node) }
-  func died(pid: Int32, _ death: Death, at: Instant, committed: [Int: Int64] = [:]) {
-    lives[pid]?.committed = committed
-    lives[pid]?.death = death
-    lives[pid]?.diedNs = at.ns
+  func begin(pid: Int32, node: String) {
+    lifeByPid[pid] = lives.count
+    lives.append(Life(node: node))
   }
-  func ends(pid: Int32) -> Int { lives[pid]?.ends ?? 0 }
+  func died(pid: Int32, _ death: Death, at: Instant, committed: [Int: Int64] = [:]) {
+    let life = life(of: pid)
+    lives[life].committed = committed
+    lives[life].death = death
+    lives[life].diedNs = at.ns
+  }
+  func life(of pid: Int32) -> Int {
+    guard let life = lifeByPid[pid] else { preconditionFailure("process \(pid) is none of the fleet's") }
+    return life
+  }
+  func ends(pid: Int32) -> Int { lives[life(of: pid)].ends }
 
   // MARK: Reading
 
@@ -69,15 +81,15 @@ final class FleetTrace {
     else { throw Errno(EPROTO, "a line of the trace: \(line)") }
     keys[version] = key
     if what == "start" {
-      runs[version, default: []].append(Run(pid: pid, startNs: ns))
+      runs[version, default: []].append(Run(life: life(of: pid), pid: pid, startNs: ns))
       return
     }
-    guard let index = runs[version]?.lastIndex(where: { $0.pid == pid && $0.endNs == nil }) else { return }
+    guard let index = runs[version]?.lastIndex(where: { $0.life == life(of: pid) && $0.endNs == nil }) else { return }
     runs[version]?[index].endNs = ns
     runs[version]?[index].wasAbandoned = what == "abandoned"
     guard what == "end" else { return }
     if runs[version]?.count(where: { $0.endNs != nil && !$0.wasAbandoned }) == 1 { doneCount += 1 }
-    lives[pid]?.ends += 1
+    lives[life(of: pid)].ends += 1
     ends.append((ns, key))
   }
 
@@ -89,8 +101,8 @@ final class FleetTrace {
   }
 
   struct Repeats {
-    /// By process that was killed: entries it had begun which others did again.
-    var byKill: [Int32: Int] = [:]
+    /// By life that was ended by a kill: entries it had begun which others did again.
+    var byKill: [Int: Int] = [:]
     /// Of these, those that were committed when it died. There must be none.
     var committed: [Int] = []
     /// Of processes that were stopped with SIGTERM. There must be none.
@@ -107,14 +119,15 @@ final class FleetTrace {
     for (version, list) in runs where list.count > 1 {
       let sorted = list.sorted { $0.startNs < $1.startNs }
       for (run, next) in zip(sorted, sorted.dropFirst()) {
-        guard let life = lives[run.pid], next.startNs > life.diedNs, let death = life.death else {
+        let life = lives[run.life]
+        guard next.startNs > life.diedNs, let death = life.death else {
           result.byRebalance += 1
           continue
         }
         switch death {
         case .stopped: result.afterStop += 1
         case .killed:
-          result.byKill[run.pid, default: 0] += 1
+          result.byKill[run.life, default: 0] += 1
           let (partition, offset) = place(version)
           if offset < life.committed[partition] ?? 0 { result.committed.append(version) }
         }
@@ -138,7 +151,7 @@ final class FleetTrace {
       }
       let all = versions.flatMap { runs[$0] ?? [] }.sorted { $0.startNs < $1.startNs }
       for (run, next) in zip(all, all.dropFirst()) {
-        let over = run.endNs ?? lives[run.pid]?.diedNs ?? .max
+        let over = run.endNs ?? lives[run.life].diedNs
         if next.startNs < over { problems.append("k\(key): two at once, in \(run.pid) and \(next.pid)") }
       }
     }
