@@ -63,7 +63,8 @@ extension Consumer {
     commitCount += 1
     let id = commitCount
     let (answers, signal) = (surveys, signal)
-    let question = Survey(handle, TopicName(brokers: configuration.properties.bootstrapServers, topic: topic), wantedAt: Instant.nowUncached())
+    let question = Survey(
+      handle: handle, name: TopicName(brokers: configuration.properties.bootstrapServers, topic: topic), wantedAt: .nowUncached())
     let isAccepted =
       surveyReplies.count < Self.surveysInFlightMax
       && KafkaClerk.shared.run {
@@ -92,12 +93,6 @@ private struct Survey {
   let handle: KafkaHandle
   let name: TopicName
   let wantedAt: Instant
-
-  init(_ handle: KafkaHandle, _ name: TopicName, wantedAt: Instant) {
-    self.handle = handle
-    self.name = name
-    self.wantedAt = wantedAt
-  }
 
   private var topic: String { name.topic }
 

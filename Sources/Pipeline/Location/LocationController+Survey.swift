@@ -8,8 +8,7 @@ internal import Reactor
 struct KeptSurvey {
   typealias Reply = ([PartitionSurvey]?) -> Void
 
-  var partitions: [PartitionSurvey]?
-  var answeredAt = Instant(ns: 0)
+  var last: (partitions: [PartitionSurvey], at: Instant)?
   /// Askers are numbered. Those up to this one get the answer that is on its way; nil: none is.
   var askingFor: UInt64?
   var waiting: [UInt64: (reply: Reply, timer: TimerToken)] = [:]
@@ -46,8 +45,7 @@ extension LocationController {
     var answer: [PartitionSurvey]?
     if case .success(let partitions) = result {
       answer = partitions
-      keptSurvey.partitions = partitions
-      keptSurvey.answeredAt = reactor.now
+      keptSurvey.last = (partitions, reactor.now)
     }
     for id in keptSurvey.waiting.keys.filter({ $0 <= last }).sorted() {
       guard let asker = keptSurvey.waiting.removeValue(forKey: id) else { continue }
@@ -58,7 +56,7 @@ extension LocationController {
   }
 
   private func surveyIsLate(_ id: UInt64) {
-    let isYoung = reactor.now - keptSurvey.answeredAt < Self.surveyKeptFor
-    keptSurvey.waiting.removeValue(forKey: id)?.reply(isYoung ? keptSurvey.partitions : nil)
+    let last = keptSurvey.last.flatMap { reactor.now - $0.at < Self.surveyKeptFor ? $0.partitions : nil }
+    keptSurvey.waiting.removeValue(forKey: id)?.reply(last)
   }
 }

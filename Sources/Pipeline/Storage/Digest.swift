@@ -18,7 +18,7 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
     guard hex.utf8.count == 32 else { return nil }
     var words: (UInt64, UInt64) = (0, 0)
     for byte in hex.utf8 {
-      guard let value = Self.value(byte) else { return nil }
+      guard let value = Hex.value(byte) else { return nil }
       words = (words.0 << 4 | words.1 >> 60, words.1 << 4 | UInt64(value))
     }
     (high, low) = words
@@ -36,15 +36,6 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
         buffer[8 + index] = UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64(index)))
       }
       count = 16
-    }
-  }
-
-  private static func value(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
     }
   }
 
@@ -164,26 +155,4 @@ struct HMACKey {
     outer.add(inner.finish())
     return outer.finish()
   }
-}
-
-/// Lower-case hex.
-enum Hex {
-  static func text(_ bytes: [UInt8]) -> String {
-    String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
-      for index in bytes.indices {
-        buffer[2 * index] = digit(bytes[index] >> 4)
-        buffer[2 * index + 1] = digit(bytes[index] & 15)
-      }
-      return bytes.count * 2
-    }
-  }
-
-  static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
-    for byte in bytes {
-      text.append(digit(byte >> 4))
-      text.append(digit(byte & 15))
-    }
-  }
-
-  private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value }
 }

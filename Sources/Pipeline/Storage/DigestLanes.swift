@@ -129,7 +129,6 @@ final class DigestLanes {
 private final class LanesTurn: EventSource {
   private weak var lanes: DigestLanes?
   init(_ lanes: DigestLanes) { self.lanes = lanes }
-  func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {}
 
   func runTurn(_ reactor: Reactor) -> Turn {
     lanes?.digestAll()

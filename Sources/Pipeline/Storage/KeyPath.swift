@@ -153,7 +153,7 @@ public enum KeyPath {
   private static func isDots(_ part: [UInt8]) -> Bool { (1...2).contains(part.count) && part.allSatisfy { $0 == UInt8(ascii: ".") } }
 
   private static func isEscape(_ bytes: [UInt8], _ index: Int) -> Bool {
-    index + 2 < bytes.count && hexValue(bytes[index + 1]) != nil && hexValue(bytes[index + 2]) != nil
+    index + 2 < bytes.count && Hex.value(bytes[index + 1]) != nil && Hex.value(bytes[index + 2]) != nil
   }
 
   private static func escaped(_ part: [UInt8]) -> [UInt8] { part.flatMap(escape) }
@@ -191,7 +191,7 @@ public enum KeyPath {
     var index = 0
     while index < raw.count {
       if raw[index] == UInt8(ascii: "%"), isEscape(raw, index) {
-        bytes.append(hexValue(raw[index + 1])! << 4 | hexValue(raw[index + 2])!)
+        bytes.append(Hex.value(raw[index + 1])! << 4 | Hex.value(raw[index + 2])!)
         escapes += 1
         index += 3
       } else {
@@ -202,14 +202,5 @@ public enum KeyPath {
     // Escaped NULs and nothing else: one of them stands for the part being there at all.
     if escapes == bytes.count, bytes.allSatisfy({ $0 == 0 }), !bytes.isEmpty { bytes.removeLast() }
     return bytes
-  }
-
-  private static func hexValue(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    default: nil
-    }
   }
 }

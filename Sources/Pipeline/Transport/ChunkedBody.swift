@@ -1,18 +1,5 @@
 // The chunked coding of an answer's body: tells which bytes of the input are data. Extensions and trailers are skipped, within
 // bounds. A value without I/O; it copies nothing.
-internal import Glibc
-
-let newline = UInt8(ascii: "\n")
-let carriageReturn = UInt8(ascii: "\r")
-let space = UInt8(ascii: " ")
-let tab = UInt8(ascii: "\t")
-
-func digit(_ value: UInt8) -> UInt8 { UInt8(ascii: "0") + value }
-
-func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? {
-  guard from < bytes.count, let base = bytes.baseAddress, let found = memchr(base + from, Int32(newline), bytes.count - from) else { return nil }
-  return UnsafeRawPointer(found) - base
-}
 
 struct ChunkedBody {
   /// Bytes of the line before a chunk, extensions included.
@@ -60,7 +47,7 @@ struct ChunkedBody {
   private mutating func step(_ byte: UInt8) throws(MalformedResponse) {
     switch state {
     case .size(let digits):
-      if let value = Self.value(byte) {
+      if let value = Hex.value(byte) {
         // Fifteen digits are more than any object has bytes.
         guard digits < 15 else { throw Self.malformed }
         left = left << 4 | UInt64(value)
@@ -73,26 +60,26 @@ struct ChunkedBody {
     case .extensions:
       lineBytes += 1
       guard lineBytes <= Self.sizeLineMax else { throw Self.malformed }
-      if byte == newline { endSize() } else if byte == carriageReturn { state = .sizeEnd }
+      if byte == Octet.newline { endSize() } else if byte == Octet.carriageReturn { state = .sizeEnd }
     case .sizeEnd:
-      guard byte == newline else { throw Self.malformed }
+      guard byte == Octet.newline else { throw Self.malformed }
       endSize()
     case .dataEnd:
-      guard byte == carriageReturn || byte == newline else { throw Self.malformed }
-      state = byte == newline ? .size(digits: 0) : .dataNewline
+      guard byte == Octet.carriageReturn || byte == Octet.newline else { throw Self.malformed }
+      state = byte == Octet.newline ? .size(digits: 0) : .dataNewline
     case .dataNewline:
-      guard byte == newline else { throw Self.malformed }
+      guard byte == Octet.newline else { throw Self.malformed }
       state = .size(digits: 0)
     case .trailer(let isAtStart):
       lineBytes += 1
       guard lineBytes <= Self.trailerBytesMax else { throw Self.malformed }
-      if byte == newline {
+      if byte == Octet.newline {
         state = isAtStart ? .done : .trailer(isAtStart: true)
       } else {
-        state = isAtStart && byte == carriageReturn ? .trailerEnd : .trailer(isAtStart: false)
+        state = isAtStart && byte == Octet.carriageReturn ? .trailerEnd : .trailer(isAtStart: false)
       }
     case .trailerEnd:
-      guard byte == newline else { throw Self.malformed }
+      guard byte == Octet.newline else { throw Self.malformed }
       state = .done
     case .data, .done: break
     }
@@ -104,13 +91,4 @@ struct ChunkedBody {
   }
 
   private static let malformed = MalformedResponse("an answer with a malformed chunk")
-
-  private static func value(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
-    }
-  }
 }

@@ -6,7 +6,7 @@ internal import CCurl
 internal import DequeModule
 internal import Reactor
 
-final class CurlExchange: HTTPExchange {
+final class CurlExchange: WaitingExchange {
   /// Blocks of a body given and not yet taken.
   static let blocksAheadMax = 2
   /// Full blocks received and not yet asked for, besides the one that is being filled.
@@ -37,7 +37,9 @@ final class CurlExchange: HTTPExchange {
   private var isReceivePaused = false
 
   private var ending: Result<Void, TransportError>?
-  private var waiter: UnsafeContinuation<Void, Never>?
+  var waiter: UnsafeContinuation<Void, Never>?
+  var alarm: ExchangeAlarm?
+  var reactor: Reactor { transport.reactor }
   private var moved = 0
   private var stalledSeconds = 0
 
@@ -221,29 +223,6 @@ final class CurlExchange: HTTPExchange {
 
   private func throwIfFailed() throws(TransportError) {
     if case .failure(let error)? = ending { throw error }
-  }
-
-  /// Suspends while the condition holds; a cancelled task cancels the exchange.
-  private func wait(while condition: () -> Bool) async {
-    while condition() {
-      let alarm = ExchangeAlarm(self)
-      let handle = transport.reactor.handle
-      await withTaskCancellationHandler {
-        // Unsafe in that a lost continuation goes unnoticed; whatever can end the wait calls `wake`.
-        await withUnsafeContinuation { continuation in
-          // Asked again: the task may have been queued once more before this body ran.
-          if condition() { waiter = continuation } else { continuation.resume() }
-        }
-      } onCancel: {
-        handle.post { _ in alarm.exchange?.cancel() }
-      }
-    }
-  }
-
-  private func wake() {
-    guard let waiter else { return }
-    self.waiter = nil
-    waiter.resume()
   }
 
   private func resumeSending() {

@@ -6,7 +6,7 @@ enum RequestHead {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(1_024)
     bytes += request.method.utf8
-    bytes.append(space)
+    bytes.append(Octet.space)
     append(request.target, to: &bytes)
     bytes += " HTTP/1.1\r\nhost: ".utf8
     append(request.origin.hostHeader, to: &bytes)
@@ -35,8 +35,8 @@ enum RequestHead {
   private static func append(_ text: String, to bytes: inout [UInt8]) {
     let start = bytes.count
     bytes += text.utf8
-    for index in start..<bytes.count where bytes[index] == newline || bytes[index] == carriageReturn || bytes[index] == 0 {
-      bytes[index] = space
+    for index in start..<bytes.count where bytes[index] == Octet.newline || bytes[index] == Octet.carriageReturn || bytes[index] == 0 {
+      bytes[index] = Octet.space
     }
   }
 }

@@ -17,7 +17,7 @@ public struct ResponseHead: Sendable {
     return lines.withUnsafeBytes { lines in
       var at = 0
       while at < lines.count {
-        let end = firstNewline(lines, from: at) ?? lines.count
+        let end = Octet.firstNewline(lines, from: at) ?? lines.count
         if end - at > wanted.count, lines[at + wanted.count] == UInt8(ascii: ":"), Self.begins(lines, at, wanted) {
           return Self.text(lines, (at + wanted.count + 1)..<end)
         }
@@ -36,9 +36,9 @@ public struct ResponseHead: Sendable {
         var found: [HTTPHeader] = []
         var at = 0
         while at < lines.count {
-          let end = firstNewline(lines, from: at) ?? lines.count
+          let end = Octet.firstNewline(lines, from: at) ?? lines.count
           if end - at > prefix.count, Self.begins(lines, at, prefix), let colon = lines[at..<end].firstIndex(of: UInt8(ascii: ":")) {
-            let name = String(decoding: lines[at..<colon].map(Self.lower), as: UTF8.self)
+            let name = String(decoding: lines[at..<colon].map(Octet.lower), as: UTF8.self)
             if colon - at >= prefix.count { found.append(HTTPHeader(name, Self.text(lines, (colon + 1)..<end))) }
           }
           at = end + 1
@@ -49,16 +49,14 @@ public struct ResponseHead: Sendable {
   }
 
   private static func begins(_ lines: UnsafeRawBufferPointer, _ at: Int, _ wanted: UnsafeRawBufferPointer) -> Bool {
-    for index in 0..<wanted.count where lower(lines[at + index]) != wanted[index] { return false }
+    for index in 0..<wanted.count where Octet.lower(lines[at + index]) != wanted[index] { return false }
     return true
   }
 
-  private static func lower(_ byte: UInt8) -> UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte }
-
   private static func text(_ lines: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {
     var range = range
-    while let last = range.last, lines[last] == space || lines[last] == tab || lines[last] == carriageReturn { range.removeLast() }
-    while let first = range.first, lines[first] == space || lines[first] == tab { range.removeFirst() }
+    while let last = range.last, lines[last] == Octet.space || lines[last] == Octet.tab || lines[last] == Octet.carriageReturn { range.removeLast() }
+    while let first = range.first, lines[first] == Octet.space || lines[first] == Octet.tab { range.removeFirst() }
     return String(decoding: lines[range], as: UTF8.self)
   }
 }

@@ -131,10 +131,10 @@ struct ResponseReader {
   /// Behind the empty line, or nil.
   private static func headEnd(_ bytes: UnsafeRawBufferPointer) -> Int? {
     var at = 0
-    while let line = firstNewline(bytes, from: at) {
+    while let line = Octet.firstNewline(bytes, from: at) {
       at = line + 1
-      if at < bytes.count, bytes[at] == newline { return at + 1 }
-      if at + 1 < bytes.count, bytes[at] == carriageReturn, bytes[at + 1] == newline { return at + 2 }
+      if at < bytes.count, bytes[at] == Octet.newline { return at + 1 }
+      if at + 1 < bytes.count, bytes[at] == Octet.carriageReturn, bytes[at + 1] == Octet.newline { return at + 2 }
     }
     return nil
   }
@@ -143,7 +143,7 @@ struct ResponseReader {
     headBytes += bytes.count
     guard headBytes <= Self.headBytesMax else { throw Self.tooLong }
     guard !bytes.contains(0) else { throw MalformedResponse("an answer with a NUL in its head") }
-    guard let lineEnd = firstNewline(bytes, from: 0) else { throw MalformedResponse("an answer without a status line") }
+    guard let lineEnd = Octet.firstNewline(bytes, from: 0) else { throw MalformedResponse("an answer without a status line") }
     let (status, isOld) = try Self.statusLine(UnsafeRawBufferPointer(rebasing: bytes[..<lineEnd]))
     let lines = UnsafeRawBufferPointer(rebasing: bytes[(lineEnd + 1)...])
     var framing = ResponseFraming(isOld: isOld)
@@ -169,17 +169,17 @@ struct ResponseReader {
 
   /// `HTTP/1.1 200 OK`, its reason optional.
   private static func statusLine(_ line: UnsafeRawBufferPointer) throws(MalformedResponse) -> (status: Int, isOld: Bool) {
-    guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[7] == digit(0) || line[7] == digit(1), line[8] == space else {
+    guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[7] == Octet.digit(0) || line[7] == Octet.digit(1), line[8] == Octet.space else {
       throw notHTTP
     }
     var status = 0
     for byte in line[9..<12] {
-      guard byte >= digit(0), byte <= digit(9) else { throw MalformedResponse("an answer without a status") }
-      status = status * 10 + Int(byte - digit(0))
+      guard byte >= Octet.digit(0), byte <= Octet.digit(9) else { throw MalformedResponse("an answer without a status") }
+      status = status * 10 + Int(byte - Octet.digit(0))
     }
-    let isEnd = line.count == 12 || line[12] == space || line[12] == carriageReturn
+    let isEnd = line.count == 12 || line[12] == Octet.space || line[12] == Octet.carriageReturn
     guard isEnd, status >= 100 else { throw MalformedResponse("an answer without a status") }
-    return (status, line[7] == digit(0))
+    return (status, line[7] == Octet.digit(0))
   }
 }
 
@@ -194,15 +194,15 @@ private struct ResponseFraming {
   /// - Parameter lines: each with its line end, and the empty one.
   mutating func read(_ lines: UnsafeRawBufferPointer) throws(MalformedResponse) {
     var at = 0
-    while let end = firstNewline(lines, from: at) {
-      let line = UnsafeRawBufferPointer(rebasing: lines[at..<(end > at && lines[end - 1] == carriageReturn ? end - 1 : end)])
+    while let end = Octet.firstNewline(lines, from: at) {
+      let line = UnsafeRawBufferPointer(rebasing: lines[at..<(end > at && lines[end - 1] == Octet.carriageReturn ? end - 1 : end)])
       at = end + 1
       if !line.isEmpty { try readLine(line) }
     }
   }
 
   private mutating func readLine(_ line: UnsafeRawBufferPointer) throws(MalformedResponse) {
-    guard line[0] != space, line[0] != tab else { throw MalformedResponse("an answer with a folded header") }
+    guard line[0] != Octet.space, line[0] != Octet.tab else { throw MalformedResponse("an answer with a folded header") }
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > 0 else { throw MalformedResponse("an answer with a header without a colon") }
     // Few lines matter, and their length tells most of the others apart.
     switch colon {
@@ -221,8 +221,8 @@ private struct ResponseFraming {
     var value: Int64 = 0
     for byte in text {
       let (times, isOver) = value.multipliedReportingOverflow(by: 10)
-      guard byte >= digit(0), byte <= digit(9), !isOver else { throw MalformedResponse("an answer with a bad length") }
-      let (sum, isTooMuch) = times.addingReportingOverflow(Int64(byte - digit(0)))
+      guard byte >= Octet.digit(0), byte <= Octet.digit(9), !isOver else { throw MalformedResponse("an answer with a bad length") }
+      let (sum, isTooMuch) = times.addingReportingOverflow(Int64(byte - Octet.digit(0)))
       guard !isTooMuch else { throw MalformedResponse("an answer with a bad length") }
       value = sum
     }
@@ -237,8 +237,8 @@ private struct ResponseFraming {
 
   private static func trimmed(_ text: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {
     var text = text
-    while let first = text.first, first == space || first == tab { text.removeFirst() }
-    while let last = text.last, last == space || last == tab { text.removeLast() }
+    while let first = text.first, first == Octet.space || first == Octet.tab { text.removeFirst() }
+    while let last = text.last, last == Octet.space || last == Octet.tab { text.removeLast() }
     return text
   }
 
@@ -247,8 +247,7 @@ private struct ResponseFraming {
     guard text.count == name.utf8CodeUnitCount else { return false }
     var index = 0
     for byte in text {
-      let lower = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
-      guard lower == name.utf8Start[index] else { return false }
+      guard Octet.lower(byte) == name.utf8Start[index] else { return false }
       index += 1
     }
     return true

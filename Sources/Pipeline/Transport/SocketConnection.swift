@@ -15,10 +15,10 @@ final class SocketConnection: EventSource {
   private let fd: Int32
   private let transport: SocketTransport
   private var token: SourceToken?
+  /// While connecting.
   private var connectTimer: TimerToken?
   /// Of the origin's addresses, while connecting.
   private let addressIndex: Int
-  private var isConnecting = true
   private var canRead = false
   private var canWrite = false
   /// The peer has ended its side: what it sent can still be read.
@@ -57,7 +57,7 @@ final class SocketConnection: EventSource {
   // MARK: EventSource
 
   func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {
-    if isConnecting, !didConnect() { return }
+    if connectTimer != nil, !didConnect() { return }
     if readiness.contains(.writable) { canWrite = true }
     if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) { canRead = true }
     if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { isEnding = true }
@@ -103,7 +103,6 @@ final class SocketConnection: EventSource {
       connectFailed(TransportError(.unreachable, "\(origin): \(Errno(code, "connect"))"))
       return false
     }
-    isConnecting = false
     if let connectTimer { transport.reactor.cancel(connectTimer) }
     connectTimer = nil
     return true
@@ -111,7 +110,6 @@ final class SocketConnection: EventSource {
 
   private func connectTimedOut() {
     connectTimer = nil
-    guard isConnecting else { return }
     connectFailed(TransportError(.stalled, "\(origin): no connection within \(transport.limits.connect)"))
   }
 

@@ -8,7 +8,7 @@ internal import DequeModule
 internal import Glibc
 internal import Reactor
 
-final class SocketExchange: HTTPExchange {
+final class SocketExchange: WaitingExchange {
   /// Blocks of a body given and not yet taken by the kernel.
   static let blocksAheadMax = 2
   /// Blocks received and not yet asked for, with the one that is being filled.
@@ -57,8 +57,9 @@ final class SocketExchange: HTTPExchange {
   private var isReceivePaused = false
 
   private var ending: Result<Void, TransportError>?
-  private var waiter: UnsafeContinuation<Void, Never>?
-  private var alarm: ExchangeAlarm?
+  var waiter: UnsafeContinuation<Void, Never>?
+  var alarm: ExchangeAlarm?
+  var reactor: Reactor { transport.reactor }
   private var moved = 0
   private var stalledSeconds = 0
 
@@ -287,30 +288,6 @@ final class SocketExchange: HTTPExchange {
 
   private func throwIfFailed() throws(TransportError) {
     if case .failure(let error)? = ending { throw error }
-  }
-
-  /// Suspends while the condition holds; a cancelled task cancels the exchange.
-  private func wait(while condition: () -> Bool) async {
-    while condition() {
-      let alarm = self.alarm ?? ExchangeAlarm(self)
-      self.alarm = alarm
-      let handle = transport.reactor.handle
-      await withTaskCancellationHandler {
-        // Unsafe in that a lost continuation goes unnoticed; whatever can end the wait calls `wake`.
-        await withUnsafeContinuation { continuation in
-          // Asked again: the task may have been queued once more before this body ran.
-          if condition() { waiter = continuation } else { continuation.resume() }
-        }
-      } onCancel: {
-        handle.post { _ in alarm.exchange?.cancel() }
-      }
-    }
-  }
-
-  private func wake() {
-    guard let waiter else { return }
-    self.waiter = nil
-    waiter.resume()
   }
 
   private func resumeReceiving() {

@@ -33,11 +33,12 @@ public struct OutgoingRequest: Sendable {
   /// Without `host` and `content-length`, which the transport writes.
   public var headers: [HTTPHeader]
   public var body = Body.none
-  var url: String { origin.url + target }
   /// Bytes expected in the answer, where known: the transport's buffers follow. Not a bound.
   public var expectedBytes: Int64?
   /// PEM file of the authorities to trust instead of the system's.
   public var caFile: String?
+
+  var url: String { origin.url + target }
 
   public init(
     method: String, origin: HTTPOrigin, target: String, headers: [HTTPHeader] = [], body: Body = .none, caFile: String? = nil

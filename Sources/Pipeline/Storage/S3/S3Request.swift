@@ -21,11 +21,15 @@ public struct S3Settings: Hashable, Sendable {
 }
 
 /// Where requests of one service go.
-struct S3Endpoint {
+final class S3Endpoint {
+  /// Buckets whose host names are remembered; beyond it all are forgotten.
+  static let bucketsMax = 256
+
   let origin: HTTPOrigin
   /// With `://`.
   private let scheme: String
   private let host: String
+  private var originsByBucket: [String: HTTPOrigin] = [:]
 
   init(_ url: String) {
     let end = url.firstRange(of: "://")
@@ -35,7 +39,13 @@ struct S3Endpoint {
   }
 
   /// With the bucket in the host name.
-  func origin(ofBucket bucket: String) -> HTTPOrigin { HTTPOrigin("\(scheme)\(bucket).\(host)") }
+  func origin(ofBucket bucket: String) -> HTTPOrigin {
+    if let known = originsByBucket[bucket] { return known }
+    if originsByBucket.count >= Self.bucketsMax { originsByBucket.removeAll() }
+    let origin = HTTPOrigin("\(scheme)\(bucket).\(host)")
+    originsByBucket[bucket] = origin
+    return origin
+  }
 }
 
 struct S3Request {

@@ -90,17 +90,10 @@ static inline int db_md5_lanes(void) { return __builtin_cpu_supports("avx2") ? D
 
 // Digests so many 64-byte blocks of each lane. words: eight of each of the four words of state, lane by lane.
 static inline void db_md5_blocks(const uint8_t *const *lanes, size_t blocks, uint32_t *words) {
-  if (__builtin_cpu_supports("avx512vl")) {
-    db_words state[4];
-    memcpy(state, words, sizeof state);
-    db_md5_avx512(lanes, blocks, state);
-    memcpy(words, state, sizeof state);
-  } else {
-    db_words state[4];
-    memcpy(state, words, sizeof state);
-    db_md5_avx2(lanes, blocks, state);
-    memcpy(words, state, sizeof state);
-  }
+  db_words state[4];
+  memcpy(state, words, sizeof state);
+  if (__builtin_cpu_supports("avx512vl")) db_md5_avx512(lanes, blocks, state); else db_md5_avx2(lanes, blocks, state);
+  memcpy(words, state, sizeof state);
 }
 #else
 static inline int db_md5_lanes(void) { return 0; }

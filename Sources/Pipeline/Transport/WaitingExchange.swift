@@ -1,0 +1,43 @@
+// How the task that uses a request waits for it: for any change, each of which wakes it to look again.
+internal import Reactor
+
+/// A request whose user waits on its reactor. At most one task does at a time.
+protocol WaitingExchange: HTTPExchange {
+  var reactor: Reactor { get }
+  var waiter: UnsafeContinuation<Void, Never>? { get set }
+  /// Made by the first wait.
+  var alarm: ExchangeAlarm? { get set }
+}
+
+extension WaitingExchange {
+  /// Suspends while the condition holds; a cancelled task cancels the exchange.
+  func wait(while condition: () -> Bool) async {
+    while condition() {
+      let alarm = self.alarm ?? ExchangeAlarm(self)
+      self.alarm = alarm
+      let handle = reactor.handle
+      await withTaskCancellationHandler {
+        // Unsafe in that a lost continuation goes unnoticed; whatever can end the wait calls `wake`.
+        await withUnsafeContinuation { continuation in
+          // Asked again: the task may have been queued once more before this body ran.
+          if condition() { waiter = continuation } else { continuation.resume() }
+        }
+      } onCancel: {
+        handle.post { _ in alarm.exchange?.cancel() }
+      }
+    }
+  }
+
+  func wake() {
+    guard let waiter else { return }
+    self.waiter = nil
+    waiter.resume()
+  }
+}
+
+/// A cancelled task's way to its request: the cancellation may come on any thread, the exchange belongs to its reactor.
+// Unchecked: looked into only on the exchange's reactor.
+final class ExchangeAlarm: @unchecked Sendable {
+  weak var exchange: (any HTTPExchange)?
+  init(_ exchange: any HTTPExchange) { self.exchange = exchange }
+}
