@@ -4,6 +4,7 @@
 // whole lines and never waits: a reader of standard error that has stopped reading costs lines, which are counted and
 // reported once it reads again, not the daemon's pace. Neither rotates, compresses or keeps anything.
 
+internal import CLinux
 internal import Glibc
 internal import Logging
 internal import Reactor

@@ -1,5 +1,6 @@
 // The console's thread: draws the progress at intervals and writes texts above it. Blocks in write(2) if the terminal does.
 
+internal import CLinux
 internal import Glibc
 internal import Pipeline
 internal import Reactor
