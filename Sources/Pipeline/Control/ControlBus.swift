@@ -84,6 +84,12 @@ public struct ControlChannels: Hashable, Sendable {
     return LocationKey(best.service, location)
   }
 
+  /// Where our own nodes say that they begin to store a pause (`PauseAnnouncement`), for all locations of a service. Outside of every
+  /// name that Backbeat listens to.
+  public func announcements(_ service: ControlledService) -> String? {
+    topics[service].map { "downbeat:announcements:\($0)" }
+  }
+
   /// How to hear every location of a service at once, for locations not known beforehand (ingestion).
   public func everyChannel(_ service: ControlledService) -> ControlSubscription? {
     topics[service].map { .prefix($0 + "-") }

@@ -35,6 +35,7 @@ extension ControlCoordinator {
         ended(gathering, key, failure: ("not configured on this node", false), wait, completion)
         continue
       }
+      if case .pause = command { announcePause(at: location) }
       run(command, at: location, within: limits.confirmMax) { [weak self] outcome in
         guard let self else { return }
         switch outcome {

@@ -1,6 +1,7 @@
 // What the bus brings. With an origin: a wake-up from one of us, who has stored the state already; it is read, never written.
 // Without: a command of a foreign node (Backbeat's API), which stores nothing itself. One node carries it out: the first, by id,
-// of those whose report says that they hear the bus.
+// of those whose report says that they hear the bus. And announcements of pauses that are about to be stored: entries are held
+// back, nothing else.
 //
 // The first may have died a moment ago, its report not yet expired. So the next ones look again after their turn: if nothing has
 // been written since and the command would still change something, they carry it out themselves.
@@ -21,6 +22,7 @@ extension ControlCoordinator: ControlBusObserver {
   }
 
   public func controlBus(_ bus: any ControlBus, received payload: [UInt8], on channel: String) {
+    if let service = servicesByAnnouncements[channel] { return heard(payload, of: service, on: channel) }
     guard let key = keysByChannel[channel], let location = locations[key] else { return }
     let message: ControlMessage
     do throws(JSONValue.Malformed) {
@@ -35,8 +37,22 @@ extension ControlCoordinator: ControlBusObserver {
       store.refresh(key)
     } else {
       statistics.messagesForeign += 1
+      if message.action == .pause { location.sink?.pauseAnnounced() }
       carryOut(command(for: message.action), at: location)
     }
+  }
+
+  private func heard(_ payload: [UInt8], of service: ControlledService, on channel: String) {
+    let announcement: PauseAnnouncement
+    do throws(JSONValue.Malformed) {
+      announcement = try PauseAnnouncement(parsing: payload)
+    } catch {
+      return malformed(error, on: channel)
+    }
+    guard announcement.origin != nodeId, let location = locations[LocationKey(service, announcement.location)],
+      let known = location.knowledge.entry?.version, known.number <= announcement.after
+    else { return }
+    location.sink?.pauseAnnounced()
   }
 
   /// Whether the version announced is later than the one known. (Of a state made anew it may not look so; then reading tells.)
@@ -88,6 +104,18 @@ extension ControlCoordinator: ControlBusObserver {
   }
 
   // MARK: Sending
+
+  /// A pause is about to be stored: holds entries back here and asks the others to. Not where it could not be stored anyway.
+  func announcePause(at location: ControlledLocation) {
+    guard store.connection.isConnected, location.knowledge.isConfirmed, let version = location.knowledge.entry?.version,
+      location.desired?.paused == false
+    else { return }
+    location.sink?.pauseAnnounced()
+    guard let channel = channels.announcements(location.key.service) else { return }
+    let announcement = PauseAnnouncement(location: location.key.location, origin: nodeId, after: version.number)
+    // Whether it arrives shows in how soon entries stop, in nothing else.
+    bus.publish(channel: channel, payload: announcement.bytes) { _ in }
+  }
 
   /// Tells everybody that `command` has been stored as `version`. Fire and forget: whoever misses it sees the store's watch.
   func publish(_ command: StateCommand, version: StateVersion, at location: ControlledLocation) {

@@ -2,7 +2,8 @@
 // call, what the location controllers obey and report to, and what makes the four promises of a 200 (contract section 4):
 //
 //   durable      a command is a compare-and-set on the stored state, confirmed before anything else happens
-//   propagated   then published; nodes that do not hear it see their watch
+//   propagated   then published; nodes that do not hear it see their watch. A pause is announced before, so that nobody goes on
+//                taking entries while the store's disks are at work
 //   read your writes   the answer waits until every live node acts on the new version, a second at the most
 //   convergent   every observation leads to the stored state; watches are re-read after each reconnect and audited
 //
@@ -26,6 +27,8 @@ public final class ControlCoordinator {
 
   var locations: [LocationKey: ControlledLocation] = [:]
   var keysByChannel: [String: LocationKey] = [:]
+  /// Whose announcements are heard, by their channel.
+  var servicesByAnnouncements: [String: ControlledService] = [:]
   var waiterCount: UInt64 = 0
   public internal(set) var statistics = Statistics()
   /// Another number whenever a desired state, or how well it is known, may have changed.
@@ -115,6 +118,7 @@ public final class ControlCoordinator {
     revision += 1
     if let channel = location.channel { keysByChannel[channel] = key }
     if let subscription = subscription(for: location) { bus.subscribe(subscription) }
+    if sink != nil { hearAnnouncements(of: key.service) }
     guard let kept else { return watch(location) }
     kept.load(key) { [weak self] content in
       guard let self, !location.isRemoved else { return }
@@ -137,6 +141,12 @@ public final class ControlCoordinator {
     keysByChannel[channel] = nil
     // The pattern of ingestion serves its other locations as well.
     if case .channel = subscription(for: location) { bus.unsubscribe(.channel(channel)) }
+  }
+
+  private func hearAnnouncements(of service: ControlledService) {
+    guard let channel = channels.announcements(service), servicesByAnnouncements[channel] == nil else { return }
+    servicesByAnnouncements[channel] = service
+    bus.subscribe(.channel(channel))
   }
 
   private func watch(_ location: ControlledLocation) {

@@ -10,8 +10,8 @@ public protocol LocationSink: AnyObject {
   /// - Thread: reactor. - Blocking: must not.
   func desiredChanged(paused: Bool, version: StateVersion)
 
-  /// Another node says that it has stored a pause, which is being read: nothing should be taken until `desiredChanged`, or for a
-  /// moment if that does not come.
+  /// A pause is being stored, or has been stored and is being read: nothing should be taken until `desiredChanged`, or for a moment
+  /// if that does not come.
   /// - Thread: reactor. - Blocking: must not.
   func pauseAnnounced()
 

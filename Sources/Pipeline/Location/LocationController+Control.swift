@@ -1,8 +1,8 @@
 // A location as the control plane sees it.
 //
-// A pause that another node announces closes the gate at once, before the state has been read: reading takes several hand-overs
-// between threads, in which entries would go on starting. It is no pause yet: nothing is reported, and unless the stored state
-// says so the gate opens again.
+// A pause that is announced closes the gate at once, before the state has been stored or read: the store's disks and several
+// hand-overs between threads take their time, in which entries would go on starting. It is no pause yet: nothing is reported, and
+// unless the stored state says so the gate opens again.
 internal import PipelineCore
 internal import Reactor
 

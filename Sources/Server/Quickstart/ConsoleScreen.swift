@@ -109,12 +109,12 @@ final class ConsoleScreen: TimerTarget {
   private var columns: Int { size.columns }
 
   private var size: (columns: Int, rows: Int) {
-    var size = winsize()
+    var (columns, rows): (UInt16, UInt16) = (0, 0)
     // A terminal that does not know its size says 0.
-    guard output.columns == nil, ioctl(output.fd, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+    guard output.columns == nil, db_terminal_size(output.fd, &columns, &rows) == 0, columns > 0, rows > 0 else {
       return (output.columns ?? Self.columnsDefault, Self.rowsDefault)
     }
-    return (Int(size.ws_col), Int(size.ws_row))
+    return (Int(columns), Int(rows))
   }
 
   private func write(_ text: String) {

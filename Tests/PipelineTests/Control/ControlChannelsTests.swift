@@ -24,6 +24,13 @@ import Testing
     #expect(nested.key(channel: "bb-x") == LocationKey(.crr, "x"))
   }
 
+  /// Backbeat's ingestion listens to a pattern: what is not for it must not match.
+  @Test func announcementsAreOutsideOfBackbeatsNames() throws {
+    let channel = try #require(channels.announcements(.ingestion))
+    #expect(channel == "downbeat:announcements:backbeat-ingestion")
+    #expect(channels.key(channel: channel) == nil && channels.announcements(.lifecycle) == nil)
+  }
+
   @Test func everyChannelIsAPrefix() {
     #expect(channels.everyChannel(.ingestion) == .prefix("backbeat-ingestion-"))
     #expect(channels.everyChannel(.lifecycle) == nil)

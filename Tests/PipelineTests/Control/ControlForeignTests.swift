@@ -26,12 +26,68 @@ import Testing
 
   // MARK: Announcements
 
+  /// Nobody waits for the store's disks: entries are held back at every node while the pause is being stored.
+  @Test func aPauseIsAnnouncedBeforeItIsStored() {
+    #expect(world.startNodes(["a", "b", "c"]))
+    world.ensemble.delayMaxMs = 100
+    var outcome: ChangeOutcome?
+    world.nodes[1].coordinator.change(.pause, at: [key]) { outcome = $0 }
+    #expect(world.nodes[1][key].announcedCount == 1, "at once where the operator asked")
+    #expect(world.runUntil { world.nodes.allSatisfy { $0[key].announcedCount >= 1 } })
+    #expect(world.runUntil { outcome == .done } && world.isPausedEverywhere)
+    // Paused already, resumed, scheduled: there is nothing to hold back.
+    let before = world.nodes.map { $0[key].announcedCount }
+    for command in [StateCommand.pause, .schedule(atMs: WallClock.nowMs() + 3_600_000), .unschedule, .resume] {
+      #expect(world.change(command, by: world.nodes[0]) == .done)
+    }
+    #expect(world.nodes.map { $0[key].announcedCount } == before)
+  }
+
+  @Test func aPauseThatCannotBeStoredIsNotAnnounced() {
+    #expect(world.startNodes(["a", "b"]))
+    world.ensemble.isUp = false
+    #expect(world.runUntil { !world.nodes[0].store.connection.isConnected })
+    guard case .unavailable = world.change(.pause, by: world.nodes[0]) else {
+      Issue.record("stored without a store")
+      return
+    }
+    #expect(world.nodes.allSatisfy { $0[key].announcedCount == 0 })
+  }
+
+  @Test func anAnnouncementThatComesTooLateIsNotHeeded() throws {
+    #expect(world.startNodes(["a", "b"]))
+    #expect(world.change(.pause, by: world.nodes[0]) == .done && world.change(.resume, by: world.nodes[0]) == .done)
+    let before = world.nodes.map { $0[key].announcedCount }
+    let known = try #require(world.nodes[0][key].versions.last).number
+    let channel = try #require(ControlChannels().announcements(.crr))
+    for after in [0, known - 1] {
+      world.publish(PauseAnnouncement(location: key.location, origin: "z", after: after).bytes, on: channel)
+    }
+    world.publish(PauseAnnouncement(location: "elsewhere", origin: "z", after: known).bytes, on: channel)
+    world.publish(PauseAnnouncement(location: key.location, origin: "a", after: known).bytes, on: channel)
+    #expect(world.runUntil { world.nodes[1][key].announcedCount == before[1] + 1 }, "of the other node")
+    #expect(world.nodes[0][key].announcedCount == before[0], "its own words")
+    world.publish(PauseAnnouncement(location: key.location, origin: "z", after: known).bytes, on: channel)
+    #expect(world.runUntil { world.nodes.map { $0[key].announcedCount } == [before[0] + 1, before[1] + 2] })
+    for text in ["", "{}", #"{"location":"aws-east"}"#, #"{"location":"aws-east","origin":"z","after":"1"}"#] {
+      world.publish(Array(text.utf8), on: channel)
+    }
+    #expect(world.nodes.allSatisfy { $0.coordinator.statistics.messagesMalformed == 4 })
+    #expect(world.isEnabledEverywhere && world.ensemble.writeCount == 2)
+  }
+
+  /// Who tells Backbeat's nodes tells ours as well, before anything is stored.
+  @Test func aForeignPauseIsHeededWhileItIsBeingStored() {
+    #expect(world.startNodes(["a", "b"]))
+    world.publishForeign(#"{"action":"pauseService"}"#)
+    #expect(world.nodes.allSatisfy { $0[key].announcedCount == 1 && $0[key].isPaused == false })
+    #expect(world.runUntil { world.isPausedEverywhere })
+  }
+
   /// A message of one of us says that a later state is stored: the gate closes before that state has been read.
   @Test func aPauseOfANewVersionIsAnnouncedToTheLocation() throws {
     #expect(world.startNodes(["a", "b"]))
     #expect(world.change(.pause, by: world.nodes[0]) == .done)
-    // Who stored it knows already.
-    #expect(world.nodes[0][key].announcedCount == 0 && world.nodes[1][key].announcedCount <= 1)
     let before = world.nodes.map { $0[key].announcedCount }
     let version = try #require(world.nodes[0][key].versions.last).number
     #expect(world.change(.resume, by: world.nodes[0]) == .done)

@@ -77,6 +77,16 @@ import Testing
     return listener
   }
 
+  private func published(_ listener: ChildProcess, on channel: String) -> [String] {
+    published(listener).filter { $0.channel == channel }.map(\.text)
+  }
+
+  /// redis-cli prints four lines for a message: its kind, the pattern, the channel, the payload.
+  private func published(_ listener: ChildProcess) -> [(channel: String, text: String)] {
+    let lines = listener.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    return lines.indices.filter { lines[$0] == "pmessage" && $0 + 3 < lines.count }.map { (lines[$0 + 2], lines[$0 + 3]) }
+  }
+
   // MARK: What we write
 
   @Test func messagesAndNodesAreBackbeats() throws {
@@ -97,8 +107,10 @@ import Testing
       #"{"action":"deleteScheduledResumeService","origin":"a","version":3}"#,
       #"{"action":"resumeService","origin":"b","version":4}"#,
     ]
-    #expect(eventually { listener.output.split(separator: "\n").filter { $0.hasPrefix("{") }.map(String.init) == expected })
-    #expect(listener.output.contains(channel))
+    #expect(eventually { published(listener, on: channel) == expected })
+    // What else there is, Backbeat does not listen to.
+    #expect(published(listener).filter { $0.channel != channel }.map(\.text) == [#"{"location":"aws-east","origin":"a","after":0}"#])
+    #expect(!published(listener).contains { $0.channel != channel && $0.channel.hasPrefix("backbeat-") })
     let report = try zookeeper.cli("get", "/backbeat/replication/nodes/aws-east/a")
     #expect(report.contains(#"{"state":"enabled","inFlight":0,"since":""#) && report.contains(#""redis":true"#))
     listener.killNow()

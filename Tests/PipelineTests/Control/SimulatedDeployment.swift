@@ -155,11 +155,15 @@ final class SimulatedDeployment {
 
   /// A message as a foreign node sends it.
   func publishForeign(_ text: String, at key: LocationKey? = nil) {
+    publish(bytes(text), on: ControlChannels().channel(key ?? self.key)!)
+  }
+
+  func publish(_ payload: [UInt8], on channel: String) {
     let bus = LocalBus(reactor: reactor, exchange: exchange)
     let observer = RecordingBusObserver()
     bus.start(observer: observer)
     var isDone = false
-    bus.publish(channel: ControlChannels().channel(key ?? self.key)!, payload: bytes(text)) { _ in isDone = true }
+    bus.publish(channel: channel, payload: payload) { _ in isDone = true }
     _ = runUntil { isDone }
     bus.stop {}
   }

@@ -1,11 +1,15 @@
 // Linux calls that Swift's Glibc module does not export: epoll, eventfd, signalfd, openat2, accept4 and a few macros.
 // Header only: every function is static inline, so this module links nothing.
 //
-// No shim of this project defines _GNU_SOURCE: Swift builds its Glibc module without it, and two modules that see
-// different feature macros hold two definitions of fd_set and rusage (the compiler then fails or not, by the order of
-// files). What only GNU headers declare is declared here by hand.
+// Every shim of this project imports Swift's Glibc module before it includes anything: else both modules hold what is in
+// <sys/socket.h> or <poll.h>, which of them a declaration belongs to depends on the order of files, and a build that passes
+// today fails when the next file is added. What a shim declares besides is its own.
+//
+// No shim defines _GNU_SOURCE: Swift builds its Glibc module without it, and two modules that see different feature macros
+// hold two definitions of fd_set and rusage. What only GNU headers declare is declared here by hand.
 #ifndef DOWNBEAT_CLINUX_H
 #define DOWNBEAT_CLINUX_H
+#pragma clang module import SwiftGlibc
 #include <errno.h>
 #include <fcntl.h>
 #include <dirent.h>
@@ -29,6 +33,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -97,6 +102,14 @@ static inline int db_pin_thread(unsigned cpu) {
   if (cpu >= 8 * sizeof mask) return -1;
   mask[cpu / (8 * sizeof mask[0])] = 1ul << (cpu % (8 * sizeof mask[0]));
   return (int)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
+}
+
+static inline int db_terminal_size(int fd, uint16_t *columns, uint16_t *rows) {
+  struct winsize size;
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0) return -1;
+  *columns = size.ws_col;
+  *rows = size.ws_row;
+  return 0;
 }
 
 // In Swift the name flock is the struct of fcntl(2).

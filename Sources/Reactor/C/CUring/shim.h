@@ -1,4 +1,5 @@
 // glibc's headers first: liburing defines _XOPEN_SOURCE, which must not change what they declare (see CLinux/shim.h).
+#pragma clang module import SwiftGlibc
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

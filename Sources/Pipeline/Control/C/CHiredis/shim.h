@@ -1,2 +1,3 @@
+#pragma clang module import SwiftGlibc
 #include <hiredis/hiredis.h>
 #include <hiredis/async.h>

@@ -1,2 +1,3 @@
+#pragma clang module import SwiftGlibc
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

@@ -3,6 +3,7 @@
 // and three-operand logic. Header only: this module links nothing. Elsewhere `db_md5_lanes` is 0 and nobody calls the rest.
 #ifndef DOWNBEAT_CDIGEST_H
 #define DOWNBEAT_CDIGEST_H
+#pragma clang module import SwiftGlibc
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 // libcurl's options and information are variadic, which Swift cannot call: one typed function for each kind of argument.
+#pragma clang module import SwiftGlibc
 #include <curl/curl.h>
 
 static inline CURLcode db_easy_set_long(CURL *easy, CURLoption option, long value) { return curl_easy_setopt(easy, option, value); }
