@@ -71,13 +71,13 @@ let package = Package(
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .target(name: "TestSupport", dependencies: ["AllocationCounter", "Reactor", "CLinux"], path: "Tests/TestSupport", swiftSettings: strictSwift),
-    .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strictSwift),
-    .testTarget(name: "HTTPTests", dependencies: ["HTTP", "Reactor", "TestSupport"], swiftSettings: strictSwift),
-    .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),
-    .testTarget(name: "Simulation", dependencies: ["PipelineCore", "TestSupport"], swiftSettings: strictSwift),
-    .testTarget(name: "PipelineTests", dependencies: ["Pipeline", "PipelineCore", "Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "ReactorTests", dependencies: ["CLinux", "Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "HTTPTests", dependencies: ["CLinux", "HTTP", "Reactor", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "PipelineCoreTests", dependencies: ["CLinux", "PipelineCore", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "Simulation", dependencies: ["CLinux", "PipelineCore", "TestSupport"], swiftSettings: strictSwift),
+    .testTarget(name: "PipelineTests", dependencies: ["CLinux", "Pipeline", "PipelineCore", "Reactor", "TestSupport"], swiftSettings: strictSwift),
     .testTarget(
-      name: "ServerTests", dependencies: ["Server", "HTTP", "Pipeline", "PipelineCore", "Reactor", "TestSupport"],
+      name: "ServerTests", dependencies: ["CLinux", "Server", "HTTP", "Pipeline", "PipelineCore", "Reactor", "TestSupport"],
       exclude: ["Fixtures"],
       swiftSettings: strictSwift),
   ]

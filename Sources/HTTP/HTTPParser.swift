@@ -3,6 +3,7 @@
 // and gives the same result or the same error. Strict where leniency lets two readers see two requests (smuggling):
 // bare LF, folding, blanks before colons, repeated or doubled framing. Does not decode targets and reads no body.
 
+internal import CLinux
 internal import Glibc
 
 /// An incremental head parser. Feed it the unconsumed input, longer each time, until it answers a head; then consume

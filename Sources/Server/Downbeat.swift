@@ -5,6 +5,7 @@
 // standard error beginning with the program's name.
 
 internal import ArgumentParser
+internal import CLinux
 internal import Glibc
 
 @main

@@ -1,4 +1,5 @@
 // The file operations, each test through the ring and through plain calls.
+internal import CLinux
 internal import Glibc
 @testable import Reactor
 import TestSupport

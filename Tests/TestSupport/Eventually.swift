@@ -1,4 +1,5 @@
 // Waiting for a condition with a deadline: the only way tests wait.
+internal import CLinux
 public import Reactor
 internal import Glibc
 

@@ -1,5 +1,6 @@
 // A real S3 server for tests: moto, from PyPI, in an environment that scripts/test makes; or the service that
 // DOWNBEAT_TEST_S3 names.
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -1,4 +1,5 @@
 // A reactor thread and an actor on it, for tests of async code that must run on a reactor.
+internal import CLinux
 public import Reactor
 internal import Glibc
 

@@ -1,4 +1,5 @@
 // A redis-server (or Sentinel) for tests.
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// Removes a tree: links themselves and never what they point to, and only real directories are entered. Names are octets, which

@@ -1,4 +1,5 @@
 // A directory of a test's own, removed with everything in it when the test lets go of it.
+internal import CLinux
 internal import Glibc
 
 public final class TemporaryDirectory {

@@ -1,4 +1,5 @@
 // What the coordinator says to those above it: routes, location controllers, the wiring.
+internal import CLinux
 internal import Glibc
 public import PipelineCore
 internal import Reactor

@@ -14,6 +14,7 @@
 //
 // It owns a librdkafka instance that serves only as the mock's host. Safe to call from any thread: the mock does its
 // work on a thread of its own and takes commands through a queue. Each call waits for that thread, a few microseconds.
+internal import CLinux
 internal import CRdkafka
 internal import Glibc
 

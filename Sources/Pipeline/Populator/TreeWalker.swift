@@ -8,6 +8,7 @@
 // It follows no link, never leaves the root, and goes on after every error. What appears behind its back is the
 // watcher's concern: `onDirectory` runs before the directory is read, so a watch set there misses nothing.
 
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -8,6 +8,7 @@
 //
 // A file without header but with JSON is somebody's own (an operator's editor): version 0. Anything else is handed on as it is,
 // so that whoever reads the JSON finds it unreadable and says so; it is never taken for a state.
+internal import CLinux
 internal import Glibc
 internal import PipelineCore
 internal import Reactor

@@ -9,6 +9,7 @@
 // server for a second. In the last case the next one takes the same session up, but has seen nothing: a server whose data was lost
 // refuses whoever has seen more of it than it has, for ever, and the library would go on asking; a handle that has seen nothing is
 // told at once that its session is gone. That repeats every two session time-outs (the library looks names up only once).
+internal import CLinux
 internal import CZookeeper
 internal import Glibc
 internal import Reactor

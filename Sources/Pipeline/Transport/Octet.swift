@@ -1,4 +1,5 @@
 // The octets HTTP is written with.
+internal import CLinux
 internal import Glibc
 
 enum Octet {

@@ -3,6 +3,7 @@
 //
 // A line of the trace is one `write` to a file opened for appending, so lines of several workers and nodes do not mix,
 // and one that was written survives the kill of its process. It deliberately is no audit log: nothing is synced.
+internal import CLinux
 internal import Glibc
 public import PipelineCore
 internal import Reactor

@@ -1,6 +1,7 @@
 // `downbeat broker`: the embedded broker alone, for trying things out against it.
 
 internal import ArgumentParser
+internal import CLinux
 internal import Glibc
 internal import Pipeline
 internal import Reactor

@@ -1,6 +1,7 @@
 // `downbeat check-config`: what `serve` would say about a configuration, without starting anything.
 
 internal import ArgumentParser
+internal import CLinux
 internal import Glibc
 internal import HTTP
 

@@ -1,5 +1,6 @@
 // How a command ends: one sentence on standard error and one exit code.
 
+internal import CLinux
 internal import Glibc
 
 /// The exit codes of every command.

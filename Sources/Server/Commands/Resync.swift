@@ -1,6 +1,7 @@
 // `downbeat resync`: enqueues what is already in the source, for one location.
 
 internal import ArgumentParser
+internal import CLinux
 internal import Glibc
 internal import Logging
 internal import Pipeline

@@ -1,6 +1,7 @@
 // `downbeat top`: the locations as they are now, again and again on a terminal, once anywhere else.
 
 internal import ArgumentParser
+internal import CLinux
 internal import Glibc
 
 struct Top: ParsableCommand {

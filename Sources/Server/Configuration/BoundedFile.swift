@@ -3,6 +3,7 @@
 // For the configuration, its neighbours and secret files, at start and on SIGHUP. Blocking, so never for data that
 // is being replicated and never on the reactor's hot path.
 
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

@@ -4,6 +4,7 @@
 // Backbeat's field names and defaults (its configuration reference), the additions of Downbeat, and: no field is required
 // in itself, only by the role or location that uses it. Nothing here connects to anything or looks at replicated trees.
 
+internal import CLinux
 internal import Glibc
 internal import HTTP
 internal import Logging

@@ -3,6 +3,7 @@
 // It lies beside the configuration. An absent file is no problem; a broken one is an error, as the lifecycle routes would
 // otherwise silently lose their locations.
 
+internal import CLinux
 internal import Glibc
 internal import Yams
 

@@ -3,6 +3,7 @@
 // A secret is written in one of three ways: `password: text`, `passwordFile: path`, `passwordEnv: VARIABLE`. More than one
 // is an error, so nobody wonders which one counts. Messages name the field and the file, never the content.
 
+internal import CLinux
 internal import Glibc
 internal import HTTP
 

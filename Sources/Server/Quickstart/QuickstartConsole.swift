@@ -6,6 +6,7 @@
 // a second and only when something changed; anywhere else it writes a line per location every few seconds while
 // something changes. What nobody reads any more (a closed pipe) is dropped.
 
+internal import CLinux
 internal import Glibc
 internal import Pipeline
 internal import Reactor

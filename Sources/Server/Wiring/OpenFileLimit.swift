@@ -1,4 +1,5 @@
 // Connections, consumers and copies need descriptors: the soft limit (often 1024) is raised to what the system allows.
+internal import CLinux
 internal import Glibc
 
 enum OpenFileLimit {

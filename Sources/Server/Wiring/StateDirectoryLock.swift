@@ -1,4 +1,5 @@
 // One daemon a state directory: an exclusive lock on a file in it, held by the process and gone with it, however it ends.
+internal import CLinux
 internal import Glibc
 internal import Reactor
 

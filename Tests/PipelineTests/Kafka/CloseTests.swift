@@ -6,6 +6,7 @@ import Testing
 
 @testable import Pipeline
 
+internal import CLinux
 internal import Glibc
 
 extension KafkaTests {

@@ -1,4 +1,5 @@
 // A consumer's broker threads are nicer than those who work off what they fetch; librdkafka's own main thread is not.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

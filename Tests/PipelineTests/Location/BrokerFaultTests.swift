@@ -2,6 +2,7 @@
 // kind of request, cut connections, brokers away, partitions that move or have no leader, slow answers, a coordinator that
 // moves. Afterwards everything has been done and told in order, is committed, and the node fetches as before.
 // `DOWNBEAT_TEST_LONG=1` is the long mode; `DOWNBEAT_TEST_SEED` repeats the faults of a run, though not their timing.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

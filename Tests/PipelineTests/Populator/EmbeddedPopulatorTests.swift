@@ -1,4 +1,5 @@
 // The populator end to end on real trees: what it lists, how fast it may, what a pause and a restart do.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

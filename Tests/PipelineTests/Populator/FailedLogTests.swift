@@ -1,4 +1,5 @@
 // The failed list survives restarts, torn writes and a full disk, stays bounded, and pages as the API promises.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

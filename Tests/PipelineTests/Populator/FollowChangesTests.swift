@@ -1,5 +1,6 @@
 // Following a living source: nothing that changes while it is listed, or afterwards, is missed; what is deleted goes
 // only when it may. The lister runs on its own thread, so the races here are real ones.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,6 +1,7 @@
 // A populator on a real tree, with the rest of the pipeline in miniature: topics are arrays, the "worker" copies the file
 // with its modification time, and the offset is committed at once. Everything runs on the test's own reactor; only the
 // lister has its thread. The test decides when a location consumes.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,4 +1,5 @@
 // Every guard between a mistyped quickstart and somebody's files.
+import CLinux
 import Glibc
 import Testing
 

@@ -1,4 +1,5 @@
 // A directory of a test's own, filled with real files and removed with the object.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

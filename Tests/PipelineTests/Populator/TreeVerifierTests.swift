@@ -1,4 +1,5 @@
 // The verification finds every single way in which a copy can differ, and nothing where there is nothing.
+import CLinux
 import Glibc
 import Testing
 

@@ -1,4 +1,5 @@
 // The walk of a tree: everything that is a regular file is found once, whatever else lies about, in bounded memory.
+import CLinux
 import Glibc
 import Pipeline
 import Reactor

@@ -1,5 +1,6 @@
 // The failed list in a real Redis: what the failed topic brings, pages, retries. `DOWNBEAT_TEST_REDIS=host:port` points at
 // another server than the one the tests start; every test has sites of its own.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

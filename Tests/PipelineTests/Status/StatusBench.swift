@@ -1,5 +1,6 @@
 // Topics on an embedded broker, a `file` source in a temporary directory, the status processor between them, driven on the
 // test's thread.
+import CLinux
 import Glibc
 import Logging
 import PipelineCore

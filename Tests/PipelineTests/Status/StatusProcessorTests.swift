@@ -1,4 +1,5 @@
 // Results of copies on their way back: published by the locations, read by the status processor, shown at the source.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

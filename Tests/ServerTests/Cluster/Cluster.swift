@@ -1,4 +1,5 @@
 // A deployment for one test: daemons as processes of their own over the suite's servers, with a topic and a chroot of its own.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

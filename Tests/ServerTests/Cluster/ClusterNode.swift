@@ -1,4 +1,5 @@
 // One daemon of a deployment: a process of its own, with its own port and state directory.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,5 +1,6 @@
 // The servers a deployment shares: one redis-server, one ZooKeeper and one `downbeat broker` for the whole suite, or those that
 // somebody else runs (DOWNBEAT_TEST_REDIS, DOWNBEAT_TEST_ZOOKEEPER, DOWNBEAT_TEST_KAFKA, each host:port).
+import CLinux
 import Glibc
 import TestSupport
 

@@ -1,5 +1,6 @@
 // `downbeat serve` over real servers: one node, its API as an operator uses it, and its ends. The nested suites of this folder
 // put several nodes side by side; they run one after the other, because each stops, freezes or wipes what all of them share.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

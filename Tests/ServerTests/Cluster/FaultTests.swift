@@ -1,5 +1,6 @@
 // Redis and ZooKeeper stopped, restarted, wiped; messages and sessions lost; nodes killed. What was acknowledged holds, what runs
 // goes on, and everything finds its way back without a restart.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

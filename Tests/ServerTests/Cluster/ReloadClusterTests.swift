@@ -1,4 +1,5 @@
 // A configuration read again by daemons that share a group, a ZooKeeper and a Redis with others.
+import CLinux
 import Glibc
 import TestSupport
 import Testing

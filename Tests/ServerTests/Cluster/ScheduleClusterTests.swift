@@ -1,4 +1,5 @@
 // What a node finds when it starts: a schedule that fell due while nobody was there, and a location that is paused.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

@@ -1,5 +1,6 @@
 // The command line as an operator meets it: the real binary, its exit code, what it prints.
 
+import CLinux
 import Glibc
 import TestSupport
 import Testing

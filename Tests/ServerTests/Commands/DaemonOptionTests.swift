@@ -1,6 +1,7 @@
 // What the commands that run the daemon make of their arguments.
 
 import ArgumentParser
+import CLinux
 import Glibc
 import Logging
 import TestSupport

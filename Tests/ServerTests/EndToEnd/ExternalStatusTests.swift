@@ -1,6 +1,7 @@
 // The way of a result beside an external broker, as an operator sees it: `resync` enqueues, the daemon copies, the status processor
 // marks the source, the failed list in Redis names what failed, a retry clears it. The real binary four times over: broker,
 // daemon and commands; redis-server.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

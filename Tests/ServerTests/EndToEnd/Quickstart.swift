@@ -1,4 +1,5 @@
 // Runs `downbeat quickstart` as its users do: the real binary, real directories, the API over TCP.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

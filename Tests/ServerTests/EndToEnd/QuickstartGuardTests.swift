@@ -1,4 +1,5 @@
 // What quickstart refuses, and with which exit code (product contract section 2): 2 before it does anything, 1 while running.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,4 +1,5 @@
 // Pause and resume of one location while a tree replicates (product contract section 5), through the API.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,4 +1,5 @@
 // The contract of `quickstart` (product contract section 2), one promise a test.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

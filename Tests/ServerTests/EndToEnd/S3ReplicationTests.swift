@@ -1,5 +1,6 @@
 // A bucket with odd keys, several versions, metadata and tags, copied to two S3 servers and a directory by the real daemon beside a
 // broker and Redis, which is killed in the middle. `DOWNBEAT_TEST_LONG=1`: 5,000 objects up to 200 MiB.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

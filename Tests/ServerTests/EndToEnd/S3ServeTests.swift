@@ -1,5 +1,6 @@
 // The daemon with real S3 servers: one directory to two buckets and a directory, killed in the middle; and a bucket that is
 // away for a while.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

@@ -1,4 +1,5 @@
 // `downbeat serve --embedded` as an operator runs it: the real binary, a configuration file, the API over TCP, signals.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

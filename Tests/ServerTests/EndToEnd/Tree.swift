@@ -1,4 +1,5 @@
 // Trees of files for end-to-end tests, and what two of them have in common.
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

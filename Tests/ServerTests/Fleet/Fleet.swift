@@ -4,6 +4,7 @@
 //
 // The broker is librdkafka's mock in this process: a group notices a dead member after `session.timeout.ms` and waits
 // about as long again for the others to join, so both are as short as the mock bears.
+import CLinux
 import Glibc
 import Pipeline
 import PipelineCore

@@ -1,5 +1,6 @@
 // Nothing lost, little repeated, order kept: real daemons under load, killed and stopped at random moments, joined and left
 // by others all the time. `DOWNBEAT_TEST_LONG=1` is the long mode; `DOWNBEAT_TEST_SEED` repeats the choices of a run.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

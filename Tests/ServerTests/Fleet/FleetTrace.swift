@@ -1,5 +1,6 @@
 // What the nodes of a fleet did, out of their trace files: every run of every entry, by which process, from when to when;
 // and what must hold of it.
+import CLinux
 import Glibc
 import PipelineCore
 import Reactor

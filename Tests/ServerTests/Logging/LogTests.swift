@@ -1,5 +1,6 @@
 // Log lines byte for byte, and what happens when nobody reads them.
 
+import CLinux
 import Foundation
 import Glibc
 import Logging

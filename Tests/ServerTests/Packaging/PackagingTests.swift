@@ -1,6 +1,7 @@
 // What the packages ship must work with this build.
 
 import ArgumentParser
+import CLinux
 import Glibc
 import Reactor
 import TestSupport

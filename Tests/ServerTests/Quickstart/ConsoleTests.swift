@@ -1,4 +1,5 @@
 // The console on a pipe: what is written, when, and that nobody waits for it.
+import CLinux
 import Glibc
 import Pipeline
 import Reactor

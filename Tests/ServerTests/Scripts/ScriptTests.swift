@@ -1,6 +1,7 @@
 // The scripts' checks of the machine, run with a PATH of prepared programs: what is missing is said, what is installed is
 // what is missing, and nothing is installed where that is forbidden or impossible.
 
+import CLinux
 import Glibc
 import TestSupport
 import Testing

@@ -50,12 +50,17 @@ import Testing
     }
   }
 
-  /// What both Glibc and a C module of ours hold belongs to the one the compiler happened to read first: files that build today
-  /// would not when the next one is added.
-  @Test func everyShimLeavesGlibcItsOwn() throws {
+  /// What Glibc and another module both hold belongs to the one the compiler happened to read first, and a file that builds today
+  /// would not when the next one is added. So every C module imports Glibc instead of holding a copy, and who imports Glibc imports
+  /// CLinux as well, which passes on what Swift's own modules hold of it.
+  @Test func whatGlibcDeclaresIsFoundInEveryOrderOfFiles() throws {
     for file in try Repository.files(under: ["Sources"], suffix: "shim.h") {
       let first = file.lines.first { $0.hasPrefix("#include") || $0.hasPrefix("#pragma") }
       #expect(first == "#pragma clang module import SwiftGlibc", "\(file)")
+    }
+    for file in try Repository.files(under: ["Sources", "Tests"], suffix: ".swift") {
+      let modules = Set(file.imports.map(\.0))
+      if modules.contains("Glibc"), !modules.contains("CLinux") { Issue.record("\(file): imports Glibc without CLinux") }
     }
   }
 

@@ -1,4 +1,5 @@
 // The Prometheus text, and the counts behind the metrics routes of a node without Redis.
+import CLinux
 import Glibc
 import TestSupport
 import Testing

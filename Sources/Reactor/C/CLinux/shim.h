@@ -3,13 +3,15 @@
 //
 // Every shim of this project imports Swift's Glibc module before it includes anything: else both modules hold what is in
 // <sys/socket.h> or <poll.h>, which of them a declaration belongs to depends on the order of files, and a build that passes
-// today fails when the next file is added. What a shim declares besides is its own.
+// today fails when the next file is added. What a shim declares besides is its own. Swift's shims hold copies too (pthread_attr_t,
+// winsize), and files find them through this module: so who imports Glibc imports CLinux as well.
 //
 // No shim defines _GNU_SOURCE: Swift builds its Glibc module without it, and two modules that see different feature macros
 // hold two definitions of fd_set and rusage. What only GNU headers declare is declared here by hand.
 #ifndef DOWNBEAT_CLINUX_H
 #define DOWNBEAT_CLINUX_H
 #pragma clang module import SwiftGlibc
+#pragma clang module import SwiftOverlayShims
 #include <errno.h>
 #include <fcntl.h>
 #include <dirent.h>
