@@ -4,6 +4,7 @@
 import Testing
 
 #if canImport(Glibc)
+  import CLinux
   import Glibc
 #endif
 
