@@ -123,11 +123,12 @@ extension EntryDecoder {
       let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
       guard name.isPresent else { break }
       // Lengths of the names below: most others are passed without a closer look.
-      guard name.isEscaped || 0b1_0000_1110_1110_0000_0000 & (1 << UInt32(name.range.count & 31)) != 0 else {
+      if name.isEscaped || 0b1_0000_1110_1111_0000_0000 & (1 << UInt32(name.range.count & 31)) != 0 {
+        try scanMetadataMember(ShortText(name, in: text), text, &at, site, &fields)
+      } else {
         try NestedJSON.skipValue(text, &at, depth: 1)
-        continue
       }
-      try scanMetadataMember(ShortText(name, in: text), text, &at, site, &fields)
+      fields.membersEnd = Int32(at)
     }
     // Only white space may follow, then the quote that ends the string.
     while at < text.count, text[at] != UInt8(ascii: "\"") {
@@ -162,7 +163,14 @@ extension EntryDecoder {
       try scanDeleteMarker(text, &at, &fields)
     case .replicationInfo:
       bit = 21
+      let start = at
       try scanReplicationInfo(text, &at, site, &fields)
+      fields.infoRange = Int32(start)..<Int32(at)
+    case .originOp:
+      let start = at
+      try NestedJSON.skipValue(text, &at, depth: 1)
+      fields.originOpRange = Int32(start)..<Int32(at)
+      return
     case .mdBucketModelVersion, .attributes:
       fields.isBucketMetadata = true
       return try NestedJSON.skipValue(text, &at, depth: 1)

@@ -13,8 +13,8 @@ extension EntryEncoder {
 
   /// - Returns: an envelope without `type` (backbeat-behaviour 4.2). The message key is that of the original.
   public static func republished(_ entry: ReplicationEntry, as form: Republication) -> [UInt8] {
-    let members = SplicedMembers(entry)
-    var info = ReplicationInfo(members.info.flatMap(entry.json))
+    let infoRange = Self.range(entry.fields.infoRange)
+    var info = ReplicationInfo(infoRange.flatMap(entry.json))
     var originOp: String?
     var site: String?
     var replayCount = entry.replayCount
@@ -36,7 +36,7 @@ extension EntryEncoder {
     writer.member("bucket", entry.bucket)
     writer.member("key", entry.versionedKey)
     writer.name("value")
-    writer.raw(splicedValue(entry, members, info: info.json, originOp: originOp))
+    writer.raw(splicedValue(entry, infoRange, info: info.json, originOp: originOp))
     if let site { writer.member("site", site) }
     writer.name("ignore")
     writer.bool(false)
@@ -50,32 +50,20 @@ extension EntryEncoder {
     return writer.bytes
   }
 
-  /// Where the members that are replaced stand, found in one pass.
-  private struct SplicedMembers {
-    var info: Range<Int>?
-    var originOp: Range<Int>?
-    /// Behind the last member; nil if there is none.
-    var end: Int?
-
-    init(_ entry: ReplicationEntry) {
-      entry.forEachMetadataRange { name, range in
-        end = range.upperBound
-        if name.isEqual("replicationInfo") { info = range } else if name.isEqual("originOp") { originOp = range }
-      }
-    }
-  }
+  /// As the decoder noted it; nil if there was none.
+  private static func range(_ noted: Range<Int32>) -> Range<Int>? { noted.isEmpty ? nil : Int(noted.lowerBound)..<Int(noted.upperBound) }
 
   /// The `value` string with quotes, two fields replaced or appended.
-  private static func splicedValue(_ entry: ReplicationEntry, _ members: SplicedMembers, info: JSONValue, originOp: String?) -> [UInt8] {
+  private static func splicedValue(_ entry: ReplicationEntry, _ infoRange: Range<Int>?, info: JSONValue, originOp: String?) -> [UInt8] {
     var cuts: [(range: Range<Int>, json: JSONValue)] = []
     var fields: [(name: String, json: JSONValue)] = []
     func replace(_ name: String, _ range: Range<Int>?, _ json: JSONValue) {
       if let range { cuts.append((range, json)) } else { fields.append((name, json)) }
     }
-    replace("replicationInfo", members.info, info)
-    if let originOp { replace("originOp", members.originOp, .string(originOp)) }
+    replace("replicationInfo", infoRange, info)
+    if let originOp { replace("originOp", range(entry.fields.originOpRange), .string(originOp)) }
     cuts.sort { $0.range.lowerBound < $1.range.lowerBound }
-    let lastEnd = members.end
+    let lastEnd = entry.fields.membersEnd > 0 ? Int(entry.fields.membersEnd) : nil
     let source = entry.payload
     var at = Int(entry.fields.value.start)
     var text: [UInt8] = []
@@ -99,9 +87,12 @@ extension EntryEncoder {
     return text
   }
 
+  /// Of the two fields that are replaced.
+  private static let nestedBytesUsual = 480
+
   /// JSON as it stands inside a JSON string.
   private static func nested(_ json: JSONValue) -> ArraySlice<UInt8> {
-    var writer = JSONWriter()
+    var writer = JSONWriter(reservingCapacity: nestedBytesUsual)
     writer.beginNested()
     writer.value(json)
     writer.endNested()

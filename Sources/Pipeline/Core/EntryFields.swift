@@ -64,6 +64,11 @@ struct EntryFields: Sendable {
   /// Of the site asked for, where `backends` names it.
   var siteStatus = TextSlice.absent
   var siteVersionId = TextSlice.absent
+  /// Where the values stand that a republished entry replaces; empty where there are none.
+  var infoRange: Range<Int32> = 0..<0
+  var originOpRange: Range<Int32> = 0..<0
+  /// Behind the last member's value; 0 without members.
+  var membersEnd: Int32 = 0
 
   /// The value is no JSON, or not enough of it.
   var valueProblem: DeadLetterReason?

@@ -101,11 +101,13 @@ public struct JSONWriter: Sendable {
   private mutating func quoted(_ text: String) {
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
-    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-      bytes.append(contentsOf: text.utf8)
-    } else {
-      for byte in text.utf8 { escaped(byte) }
+    var text = text
+    let isPlain = text.withUTF8 { utf8 in
+      guard unsafe utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else { return false }
+      unsafe bytes.append(contentsOf: utf8)
+      return true
     }
+    if !isPlain { for byte in text.utf8 { escaped(byte) } }
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
   }

@@ -74,6 +74,7 @@ struct ShortText: Hashable, Sendable {
 
   // The metadata inside `value`.
   static let contentLength = ShortText(0x2D74_6E65_746E_6F63, 0x6874_676E_656C, 0, 14)
+  static let originOp = ShortText(0x704F_6E69_6769_726F, 0, 0, 8)
   static let contentMD5 = ShortText(0x2D74_6E65_746E_6F63, 0x35_646D, 0, 11)
   static let lastModified = ShortText(0x646F_6D2D_7473_616C, 0x64_6569_6669, 0, 13)
   static let versionId = ShortText(0x496E_6F69_7372_6576, 0x64, 0, 9)

@@ -200,6 +200,7 @@ final class CurlExchange: WaitingExchange {
     outgoing.removeAll()
     transport.remove(easy)
     wake()
+    disarm()
   }
 
   func error(_ code: CURLcode) -> TransportError {

@@ -48,12 +48,13 @@ enum CurlOptions {
     for option in [CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA] { check(db_easy_set_pointer(easy, option, context), option) }
 
     var list: UnsafeMutablePointer<curl_slist>?
-    for header in request.headers {
+    let headers = request.headers.list
+    for header in headers {
       // "Name;" is libcurl's way to write a header without a value; "Name:" would remove it.
       list = curl_slist_append(list, header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)")
     }
     // Would be added otherwise.
-    for name in ["Accept:", "Content-Type:"] where !request.headers.contains(where: { $0.name.lowercased() + ":" == name.lowercased() }) {
+    for name in ["Accept:", "Content-Type:"] where !headers.contains(where: { $0.name.lowercased() + ":" == name.lowercased() }) {
       list = curl_slist_append(list, name)
     }
     check(db_easy_set_headers(easy, list), CURLOPT_HTTPHEADER)

@@ -12,8 +12,19 @@ enum Octet {
 
   static func lower(_ byte: UInt8) -> UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte }
 
-  static func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? {
-    guard from < bytes.count, let base = bytes.baseAddress, let found = memchr(base + from, Int32(newline), bytes.count - from) else { return nil }
+  static func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(newline, bytes, from) }
+  static func firstSpace(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(space, bytes, from) }
+
+  private static func first(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer, _ from: Int) -> Int? {
+    guard from < bytes.count, let base = bytes.baseAddress, let found = memchr(base + from, Int32(octet), bytes.count - from) else { return nil }
     return UnsafeRawPointer(found) - base
+  }
+}
+
+extension [UInt8] {
+  /// The text's UTF-8 in one copy: `+=` with `utf8` goes through an iterator.
+  mutating func append(text: String) {
+    let isDone: Void? = text.utf8.withContiguousStorageIfAvailable { append(contentsOf: $0) }
+    if isDone == nil { append(contentsOf: text.utf8) }
   }
 }

@@ -7,7 +7,7 @@ internal import CLinux
 internal import Glibc
 internal import Reactor
 
-final class SocketConnection: EventSource {
+final class SocketConnection: EventSource, TimerTarget {
   /// Received at a time where it is not known yet how much of it is body; the body's share is copied.
   static let scratchBytes = 32_768
 
@@ -45,7 +45,8 @@ final class SocketConnection: EventSource {
       throw error
     }
     exchange.connection = self
-    connectTimer = transport.reactor.schedule(after: transport.limits.connect) { [weak self] _ in self?.connectTimedOut() }
+    let deadline = Instant.nowUncached() + transport.limits.connect
+    connectTimer = transport.reactor.schedule(at: deadline, target: self, payload: 0)
   }
 
   /// Serves a further request.
@@ -108,7 +109,8 @@ final class SocketConnection: EventSource {
     return true
   }
 
-  private func connectTimedOut() {
+  /// No connection in time.
+  func timerFired(_ reactor: Reactor, payload: UInt64) {
     connectTimer = nil
     connectFailed(TransportError(.stalled, "\(origin): no connection within \(transport.limits.connect)"))
   }

@@ -271,6 +271,7 @@ final class SocketExchange: WaitingExchange {
     connection = nil
     transport.remove(self)
     wake()
+    disarm()
   }
 
   /// Asked once a second. Time in which the peer waits for us does not count.

@@ -8,7 +8,7 @@ internal import CLinux
 internal import Glibc
 public import Reactor
 
-public final class SocketTransport: Transport {
+public final class SocketTransport: Transport, TimerTarget {
   /// Servers end connections that were idle for long, most after a minute or more.
   static let idleMax: Duration = .seconds(30)
 
@@ -120,10 +120,10 @@ public final class SocketTransport: Transport {
   /// Runs while there is anything to watch.
   private func startClock() {
     guard clock == nil, !isClosed else { return }
-    clock = reactor.schedule(after: .seconds(1)) { [weak self] _ in self?.tick() }
+    clock = reactor.schedule(at: .nowUncached() + .seconds(1), target: self, payload: 0)
   }
 
-  private func tick() {
+  public func timerFired(_ reactor: Reactor, payload: UInt64) {
     clock = nil
     // Finishing takes an exchange out of the list.
     for exchange in exchanges.filter({ $0.isStalled(limits) }) {

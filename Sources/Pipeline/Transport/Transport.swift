@@ -31,7 +31,7 @@ public struct OutgoingRequest: Sendable {
   /// Path and query, percent-encoded; sent exactly as it stands here.
   public var target: String
   /// Without `host` and `content-length`, which the transport writes.
-  public var headers: [HTTPHeader]
+  public var headers: HeaderLines
   public var body = Body.none
   /// Bytes expected in the answer, where known: the transport's buffers follow. Not a bound.
   public var expectedBytes: Int64?
@@ -46,7 +46,7 @@ public struct OutgoingRequest: Sendable {
     self.method = method
     self.origin = origin
     self.target = target
-    self.headers = headers
+    self.headers = HeaderLines(headers)
     self.body = body
     self.caFile = caFile
   }

@@ -28,6 +28,12 @@ extension WaitingExchange {
     }
   }
 
+  /// Nobody waits for it any more.
+  func disarm() {
+    alarm?.exchange = nil
+    alarm = nil
+  }
+
   func wake() {
     guard let waiter else { return }
     self.waiter = nil
@@ -38,6 +44,8 @@ extension WaitingExchange {
 /// A cancelled task's way to its request: the cancellation may come on any thread, the exchange belongs to its reactor.
 // Unchecked: looked into only on the exchange's reactor.
 final class ExchangeAlarm: @unchecked Sendable {
-  weak var exchange: (any HTTPExchange)?
+  /// Until it ends, which each request does. Not weak: each retain and release of something that is referred to weakly takes
+  /// the long way from then on.
+  var exchange: (any HTTPExchange)?
   init(_ exchange: any HTTPExchange) { self.exchange = exchange }
 }

@@ -27,7 +27,10 @@ enum S3Look {
 extension ResponseHead {
   /// Without its quotes.
   var etag: String? {
-    self["etag"].map { $0.hasPrefix("\"") && $0.hasSuffix("\"") && $0.utf8.count >= 2 ? String($0.dropFirst().dropLast()) : $0 }
+    guard let text = self["etag"] else { return nil }
+    let (octets, quote) = (text.utf8, UInt8(ascii: "\""))
+    guard octets.count >= 2, octets.first == quote, octets.last == quote else { return text }
+    return String(text[octets.index(after: octets.startIndex)..<octets.index(before: octets.endIndex)])
   }
 
   /// The ETag where it is the MD5 of the contents: not of parts, and not of something encrypted with a key of the customer's.

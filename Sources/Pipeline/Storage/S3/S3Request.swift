@@ -57,6 +57,8 @@ struct S3Request {
     case streamed(length: Int64)
   }
 
+  private static let hostName = "host"
+
   var method: String
   var bucket: String
   /// Empty for the bucket itself.
@@ -118,20 +120,24 @@ struct S3Request {
       payload = CanonicalRequest.unsignedPayload
       outgoingBody = .streamed(length: length)
     }
-    var sent: [HTTPHeader] = []
-    sent.reserveCapacity(headers.count + 5)
-    for header in headers { sent.append(HTTPHeader(header.name.headerName, header.value.headerValue)) }
-    sent.append(HTTPHeader("x-amz-content-sha256", payload))
-    sent.append(HTTPHeader("x-amz-date", time))
-    if let token = settings.credentials.sessionToken { sent.append(HTTPHeader("x-amz-security-token", token)) }
-    var signed = sent
-    signed.append(HTTPHeader("host", origin.hostHeader))
+    var signed: [HTTPHeader] = []
+    signed.reserveCapacity(headers.count + 4)
+    for header in headers { signed.append(HTTPHeader(header.name.headerName, header.value.headerValue)) }
+    signed.append(HTTPHeader(Self.hostName, origin.hostHeader))
+    signed.append(HTTPHeader("x-amz-content-sha256", payload))
+    signed.append(HTTPHeader("x-amz-date", time))
+    if let token = settings.credentials.sessionToken { signed.append(HTTPHeader("x-amz-security-token", token)) }
     signed.sort { $0.name < $1.name }
     let canonical = CanonicalRequest(method: method, path: pathText, query: queryText, headers: signed, payload: payload)
-    sent.append(HTTPHeader("authorization", signature.authorization(canonical, time: time)))
+    var lines = HeaderLines()
+    lines.reserve()
+    // The host's is the transport's.
+    for header in signed where header.name != Self.hostName { lines.append(header.name, header.value) }
+    lines.append("authorization", signature.authorization(canonical, time: time))
     var outgoing = OutgoingRequest(
-      method: method, origin: origin, target: queryText.isEmpty ? pathText : "\(pathText)?\(queryText)", headers: sent,
-      body: outgoingBody, caFile: settings.caFile)
+      method: method, origin: origin, target: queryText.isEmpty ? pathText : "\(pathText)?\(queryText)", body: outgoingBody,
+      caFile: settings.caFile)
+    outgoing.headers = lines
     // A PUT or DELETE is answered with a few lines.
     outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
     return outgoing

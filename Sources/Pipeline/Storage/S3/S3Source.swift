@@ -20,14 +20,15 @@ public final class S3Source: ObjectSource {
       guard let size = head["content-length"].flatMap({ Int64($0) }) else {
         throw StoreError(.sourceRefused, isRetryable: false, "GET \(Self.name(request)): an answer without a length")
       }
-      if let asked = request.md5, let has = head.contentMD5, asked != has {
+      let md5 = head.contentMD5
+      if let asked = request.md5, let has = md5, asked != has {
         throw .changed("\(Self.name(request)) (the entry's MD5 is \(asked), the source's \(has))")
       }
       let attributes = try await attributes(request, head, version)
       let modifiedNs = request.versionId == nil ? head["last-modified"].flatMap(HTTPDate.ms).map { $0 * 1_000_000 } : nil
       return S3Body(
         client: client, exchange: exchange, request: request, info: ObjectInfo(size: size, modifiedNs: modifiedNs),
-        md5: head.contentMD5, attributes: attributes, etag: head["etag"])
+        md5: md5, attributes: attributes, etag: head["etag"])
     } catch {
       exchange.cancel()
       throw error

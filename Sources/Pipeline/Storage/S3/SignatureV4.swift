@@ -34,37 +34,34 @@ struct CanonicalRequest {
   var headers: [HTTPHeader]
   var payload: String
 
-  /// Names of the headers, and the whole text that is signed.
-  fileprivate func bytes() -> (names: [UInt8], text: [UInt8]) {
-    var names: [UInt8] = []
-    names.reserveCapacity(256)
-    var text: [UInt8] = []
-    text.reserveCapacity(1_024)
-    func line(_ part: String) {
-      text += part.utf8
-      text.append(UInt8(ascii: "\n"))
-    }
-    line(method)
-    line(path)
-    line(query)
+  /// Puts the names of the headers, and the whole text that is signed, into buffers that are empty.
+  fileprivate func write(names: inout [UInt8], text: inout [UInt8]) {
+    text.append(text: method)
+    text.append(Octet.newline)
+    text.append(text: path)
+    text.append(Octet.newline)
+    text.append(text: query)
+    text.append(Octet.newline)
     for header in headers {
       if !names.isEmpty { names.append(UInt8(ascii: ";")) }
-      names += header.name.utf8
-      text += header.name.utf8
+      names.append(text: header.name)
+      text.append(text: header.name)
       text.append(UInt8(ascii: ":"))
       Self.append(words: header.value, to: &text)
-      text.append(UInt8(ascii: "\n"))
+      text.append(Octet.newline)
     }
-    text.append(UInt8(ascii: "\n"))
-    text += names
-    text.append(UInt8(ascii: "\n"))
-    text += payload.utf8
-    return (names, text)
+    text.append(Octet.newline)
+    text.append(contentsOf: names)
+    text.append(Octet.newline)
+    text.append(text: payload)
   }
 
   /// As a header is signed: runs of spaces as one, none at the ends.
   private static func append(words value: String, to text: inout [UInt8]) {
     let start = text.count
+    text.append(text: value)
+    guard text.withUnsafeBytes({ Octet.firstSpace($0, from: start) }) != nil else { return }
+    text.removeLast(text.count - start)
     var isSpace = true
     for byte in value.utf8 {
       if byte != UInt8(ascii: " ") || !isSpace { text.append(byte) }
@@ -84,6 +81,10 @@ final class SignatureV4 {
   private var key = HMACKey([])
   /// `20130524/eu-west-3/s3/aws4_request`.
   private var scope: [UInt8] = []
+  /// The header's value up to the names of the headers, of that day.
+  private var prefix: [UInt8] = []
+  /// Used again and again.
+  private var (names, canonical, text): ([UInt8], [UInt8], [UInt8]) = ([], [], [])
 
   init(credentials: S3Credentials, region: String, service: String = "s3") {
     self.credentials = credentials
@@ -95,24 +96,21 @@ final class SignatureV4 {
   /// - Parameter time: `20130524T000000Z`, also the value of the signed `x-amz-date`.
   func authorization(_ request: CanonicalRequest, time: String) -> String {
     if !time.utf8.starts(with: day.utf8) || day.isEmpty { setDay(String(time.prefix(8))) }
-    let (names, canonical) = request.bytes()
-    var text: [UInt8] = []
-    text.reserveCapacity(512)
-    text += "AWS4-HMAC-SHA256\n".utf8
-    text += time.utf8
-    text.append(UInt8(ascii: "\n"))
-    text += scope
-    text.append(UInt8(ascii: "\n"))
+    names.removeAll(keepingCapacity: true)
+    canonical.removeAll(keepingCapacity: true)
+    request.write(names: &names, text: &canonical)
+    text.removeAll(keepingCapacity: true)
+    text.append(text: "AWS4-HMAC-SHA256\n")
+    text.append(text: time)
+    text.append(Octet.newline)
+    text.append(contentsOf: scope)
+    text.append(Octet.newline)
     Hex.append(SHA256.digest(canonical), to: &text)
     let code = key.code(text)
     text.removeAll(keepingCapacity: true)
-    text += "AWS4-HMAC-SHA256 Credential=".utf8
-    text += credentials.accessKey.utf8
-    text.append(UInt8(ascii: "/"))
-    text += scope
-    text += ", SignedHeaders=".utf8
-    text += names
-    text += ", Signature=".utf8
+    text.append(contentsOf: prefix)
+    text.append(contentsOf: names)
+    text.append(text: ", Signature=")
     Hex.append(code, to: &text)
     return String(decoding: text, as: UTF8.self)
   }
@@ -121,6 +119,7 @@ final class SignatureV4 {
     self.day = day
     key = HMACKey(Self.signingKey(credentials.secretKey, day: day, region: region, service: service))
     scope = Array("\(day)/\(region)/\(service)/aws4_request".utf8)
+    prefix = Array("AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/".utf8) + scope + Array(", SignedHeaders=".utf8)
   }
 
   static func signingKey(_ secret: String, day: String, region: String, service: String) -> [UInt8] {

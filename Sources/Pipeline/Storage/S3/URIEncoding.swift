@@ -4,16 +4,20 @@
 enum URIEncoding {
   private static let hex = Array("0123456789ABCDEF".utf8)
 
+  /// A bit for each of the first 64 octets, and of the next 64: digits, `-` and `.`; letters, `_` and `~`.
+  private static let unreservedLow: UInt64 = 0x03FF_6000_0000_0000
+  private static let unreservedHigh: UInt64 = 0x47FF_FFFE_87FF_FFFE
+
+  @inline(__always)
   private static func isUnreserved(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-    case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
-    default: false
-    }
+    byte < 128 && (byte < 64 ? unreservedLow : unreservedHigh) >> UInt64(byte & 63) & 1 == 1
   }
 
   /// - Parameter keepsSlash: of a key, whose slashes separate segments; not of a query's names and values.
   static func append(_ text: String, keepsSlash: Bool, to bytes: inout [UInt8]) {
+    let isPlain = text.utf8.allSatisfy { isUnreserved($0) || (keepsSlash && $0 == UInt8(ascii: "/")) }
+    // Nearly all are.
+    guard !isPlain else { return bytes.append(text: text) }
     for byte in text.utf8 {
       if isUnreserved(byte) || (keepsSlash && byte == UInt8(ascii: "/")) {
         bytes.append(byte)

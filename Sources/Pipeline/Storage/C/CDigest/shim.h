@@ -16,7 +16,15 @@
 typedef uint32_t db_words __attribute__((vector_size(32)));
 
 #define DB_MD5_ROTATE(x, s) (((x) << (s)) | ((x) >> (32 - (s))))
-#define DB_MD5_STEP(a, b, f, m, k, s) a += (f) + ((m) + (uint32_t)(k)); a = DB_MD5_ROTATE(a, s) + b;
+// Each step waits for the one before, so what it waits with counts, not how much there is to do: everything that is known early is
+// added up first, and the empty assembly keeps the compiler from adding it in another order (a quarter slower).
+#define DB_MD5_STEP(a, b, f, m, k, s) \
+  { \
+    db_words early = a + ((m) + (uint32_t)(k)); \
+    __asm__("" : "+x"(early)); \
+    a = early + (f); \
+    a = DB_MD5_ROTATE(a, s) + b; \
+  }
 #define DB_MD5_F(a, b, c, d, m, k, s) DB_MD5_STEP(a, b, d ^ (b & (c ^ d)), m, k, s)
 #define DB_MD5_G(a, b, c, d, m, k, s) DB_MD5_STEP(a, b, c ^ (d & (b ^ c)), m, k, s)
 #define DB_MD5_H(a, b, c, d, m, k, s) DB_MD5_STEP(a, b, b ^ c ^ d, m, k, s)
