@@ -43,6 +43,28 @@ public final class Inbox<Element: Sendable>: Sendable {
     return accepted
   }
 
+  /// Takes the whole batch and leaves an empty array to be filled again: the array itself where nothing was waiting, without a
+  /// copy. - Returns: false if not all fitted; what did not is left in `batch`.
+  public func push(emptying batch: inout [Element]) -> Bool {
+    guard !batch.isEmpty else { return true }
+    var given: [Element] = []
+    swap(&given, &batch)
+    let (left, notify) = state.withLock { [given] state -> ([Element], (mailbox: Mailbox, index: Int)?) in
+      if state.elements.isEmpty, given.count <= countMax {
+        let spare = state.elements
+        state.elements = given
+        return (spare, Self.noticeNeeded(&state))
+      }
+      let count = min(given.count, countMax - state.elements.count)
+      guard count > 0 else { return (given, nil) }
+      state.elements.append(contentsOf: given[..<count])
+      return (Array(given[count...]), Self.noticeNeeded(&state))
+    }
+    batch = left
+    if let notify { notify.mailbox.postInboxReady(notify.index) }
+    return batch.isEmpty
+  }
+
   /// Elements waiting; may be stale by the time it is read.
   public var count: Int { state.withLock { $0.elements.count } }
 

@@ -77,6 +77,12 @@ extension EntryDecoder {
   }
 
   private static func scanType(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason) {
+    // `"put"`
+    if at + 8 <= text.count, ByteScan.word(text, at) & 0xFF_FFFF_FFFF == 0x22_7475_7022 {
+      fields.type = .put
+      at += 5
+      return
+    }
     guard text[at] == UInt8(ascii: "\"") else {
       fields.type = .notText
       return try PlainJSON.skipValue(text, &at, depth: 1)
@@ -183,6 +189,10 @@ extension EntryDecoder {
   private static func scanContentLength(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields)
     throws(DeadLetterReason)
   {
+    if let number = usualNumber(text, &at) {
+      fields.contentLength = number
+      return
+    }
     let char = try NestedJSON.peek(text, &at)
     switch char.byte {
     case UInt8(ascii: "n"): return try NestedJSON.skipValue(text, &at, depth: 1)
@@ -193,6 +203,22 @@ extension EntryDecoder {
     default: fields.contentLength = try scanInteger(NestedJSON.self, text, &at) ?? -1
     }
     if fields.contentLength < 0 { fields.fieldProblem = fields.fieldProblem ?? .contentLengthInvalid }
+  }
+
+  /// A whole number in plain digits with another member or the closing brace right behind it; else nil, nothing passed.
+  @inline(__always)
+  private static func usualNumber(_ text: Span<UInt8>, _ at: inout Int) -> Int64? {
+    var end = at
+    var value: Int64 = 0
+    // 18 digits always fit.
+    while end < text.count, end - at < 18, text[end] >= UInt8(ascii: "0"), text[end] <= UInt8(ascii: "9") {
+      value = value &* 10 &+ Int64(text[end] &- UInt8(ascii: "0"))
+      end &+= 1
+    }
+    guard end < text.count, text[end] == UInt8(ascii: ",") || text[end] == UInt8(ascii: "}"), end > at else { return nil }
+    guard text[at] != UInt8(ascii: "0") || end == at + 1 else { return nil }
+    at = end
+    return value
   }
 
   private static func scanDeleteMarker(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason)
@@ -211,6 +237,10 @@ extension EntryDecoder {
   private static func scanText<Level: JSONLevel>(
     _ level: Level.Type, _ text: Span<UInt8>, _ at: inout Int, _ slice: inout TextSlice, _ problem: inout DeadLetterReason?
   ) throws(DeadLetterReason) {
+    if let usual = level.usualString(text, &at) {
+      slice = usual
+      return
+    }
     let char = try level.peek(text, &at)
     if char.byte == UInt8(ascii: "\"") {
       at += char.width
@@ -287,6 +317,10 @@ extension EntryDecoder {
     guard try openArray(text, &at, &fields) else { return }
     var isFirst = true
     while try NestedJSON.nextElement(text, &at, isFirst: &isFirst) {
+      if let kind = NestedJSON.usualString(text, &at) {
+        fields.content.insert(ContentKinds(kind, in: text))
+        continue
+      }
       let char = try NestedJSON.peek(text, &at)
       guard char.byte == UInt8(ascii: "\"") else {
         fields.fieldProblem = .valueFieldWrongType

@@ -82,10 +82,10 @@ public enum EntryDecoder {
     var fields = EntryFields()
     switch classify(payload, site, &fields) {
     case .replicate:
+      let orderKey = OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: payload), in: payload)
       return .replicate(
         EntryRouting(
-          orderKey: OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: payload), in: payload),
-          dedupeHash: fields.dedupeHash(in: payload), contentLength: max(0, fields.contentLength), content: fields.content,
+          orderKey: orderKey, dedupeHash: fields.dedupeHash(orderKey, in: payload), contentLength: max(0, fields.contentLength), content: fields.content,
           isDeleteMarker: fields.isDeleteMarker))
     case .skip(let reason): return .skip(reason)
     case .deadLetter(let reason): return .deadLetter(reason)
@@ -118,7 +118,7 @@ extension EntryDecoder {
     case .unknown: return .deadLetter(.typeUnknown)
     case .notText: return .deadLetter(.typeNotText)
     }
-    if ShortText(fields.bucket, in: text) == .usersBucket { return .skip(.bucketEntry) }
+    if isUsersBucket(fields.bucket, text) { return .skip(.bucketEntry) }
     if fields.isValueNotText { return .deadLetter(.valueNotText) }
     guard fields.value.isPresent else { return .deadLetter(.valueMissing) }
     if let problem = fields.valueProblem { return .deadLetter(problem) }
@@ -150,7 +150,12 @@ extension EntryDecoder {
       return
     }
     if isDots(text, bucket.range) { throw .bucketRefused }
-    for index in bucket.range where text[index] == UInt8(ascii: "/") { throw .bucketRefused }
+    if ByteScan.contains(UInt8(ascii: "/"), text, bucket.range) { throw .bucketRefused }
+  }
+
+  @inline(__always)
+  private static func isUsersBucket(_ bucket: TextSlice, _ text: Span<UInt8>) -> Bool {
+    (bucket.isEscaped || bucket.range.count == ShortText.usersBucket.count) && ShortText(bucket, in: text) == .usersBucket
   }
 
   private static func isDots(_ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
@@ -183,7 +188,7 @@ extension EntryDecoder {
       if fields.bucket.isPresent, fields.key.isPresent { break }
     }
     try checkNames(fields, text)
-    if ShortText(fields.bucket, in: text) == .usersBucket { return .bucketEntry }
+    if isUsersBucket(fields.bucket, text) { return .bucketEntry }
     let orderKey = OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: text), in: text)
     return .entry(EntryHead(orderKey: orderKey, bucketSlice: fields.bucket, keySlice: fields.key))
   }

@@ -77,6 +77,7 @@ struct EntryFields: Sendable {
   /// Names seen, to refuse repeated ones: a repeat could show one object to the scheduler and another to the worker.
   var seen: UInt32 = 0
 
+  @inline(__always)
   mutating func first(_ bit: UInt32) -> Bool {
     let isFirst = seen & 1 << bit == 0
     seen |= 1 << bit
@@ -85,9 +86,9 @@ struct EntryFields: Sendable {
 
   /// Hash of what is to be done with which version: equal for a repeat of the same work and, as far as a hash goes,
   /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs.
-  func dedupeHash(in text: Span<UInt8>) -> UInt64 {
-    var hash = OrderKey.hash(bucket: bucket, base: BaseKey(key, in: text), in: text)
-    hash = OrderKey.part(versionId, nil, in: text, seed: hash)
+  /// - Parameter orderKey: of the same entry.
+  func dedupeHash(_ orderKey: UInt64, in text: Span<UInt8>) -> UInt64 {
+    var hash = OrderKey.part(versionId, nil, in: text, seed: orderKey)
     hash = OrderKey.part(lastModified, nil, in: text, seed: hash)
     hash = OrderKey.part(contentMD5, nil, in: text, seed: hash)
     hash = OrderKey.fold(hash ^ UInt64(content.rawValue) ^ (isDeleteMarker ? 1 << 32 : 0))

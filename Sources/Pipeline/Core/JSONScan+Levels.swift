@@ -16,15 +16,47 @@ enum PlainJSON: JSONLevel {
     return JSONChar(byte: text[at], width: 1)
   }
 
+  /// The next member where nothing stands between its parts and its name holds nothing special; else nil, nothing passed. What it
+  /// accepts the long way accepts too.
+  @inline(__always)
+  static func usualMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: inout Bool) -> TextSlice? {
+    guard at + 8 <= text.count else { return nil }
+    let word = ByteScan.word(text, at)
+    // `,"` or, first, `"`.
+    guard isFirst ? word & 0xFF == 0x22 : word & 0xFFFF == 0x222C else { return nil }
+    let start = at &+ (isFirst ? 1 : 2)
+    let end = ByteScan.special(text, start)
+    guard end + 8 <= text.count else { return nil }
+    // `":` and a value that does not begin with white space.
+    let behind = ByteScan.word(text, end)
+    guard behind & 0xFFFF == 0x3A22, behind & 0xFF_0000 > 0x20_0000 else { return nil }
+    isFirst = false
+    at = end &+ 2
+    return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true)
+  }
+
+  @inline(__always)
+  static func usualPlainString(_ text: Span<UInt8>, _ at: inout Int) -> TextSlice? {
+    guard at < text.count, text[at] == UInt8(ascii: "\"") else { return nil }
+    let start = at &+ 1
+    let end = ByteScan.special(text, start)
+    guard end < text.count, text[end] == UInt8(ascii: "\"") else { return nil }
+    at = end &+ 1
+    return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true)
+  }
+
   @inline(__always)
   static func plainString(_ text: Span<UInt8>, _ at: inout Int) throws(DeadLetterReason) -> TextSlice {
     let start = at
-    let end = ByteScan.special(text, at)
+    let special = ByteScan.special(text, at)
+    var end = special
+    // A key with its version: one NUL between them, and nothing else special.
+    if end + 8 <= text.count, BaseKey.isNul(text, end) { end = ByteScan.special(text, end + 6) }
     if end < text.count, text[end] == UInt8(ascii: "\"") {
       at = end + 1
-      return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true)
+      return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(special), isPresent: true)
     }
-    return try stringSlowly(text, &at, start: start, from: end)
+    return try stringSlowly(text, &at, start: start, from: special)
   }
 
   private static func stringSlowly(
@@ -131,23 +163,23 @@ enum NestedJSON: JSONLevel {
     guard isFirst ? word & 0xFFFF == 0x225C : word & 0xFF_FFFF == 0x22_5C2C else { return nil }
     let start = at &+ (isFirst ? 2 : 3)
     let end = ByteScan.special(text, start)
+    guard end + 8 <= text.count else { return nil }
     // `\":` and a value that does not begin with white space.
-    guard end + 4 <= text.count, text[end] == UInt8(ascii: "\\"), text[end + 1] == UInt8(ascii: "\""),
-      text[end + 2] == UInt8(ascii: ":"), text[end + 3] > 0x20
-    else { return nil }
+    let behind = ByteScan.word(text, end)
+    guard behind & 0xFF_FFFF == 0x3A_225C, behind & 0xFF00_0000 > 0x2000_0000 else { return nil }
     isFirst = false
-    at = end + 3
+    at = end &+ 3
     return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true, isNested: true)
   }
 
-  /// Passes a string that holds nothing special; else false, nothing passed.
   @inline(__always)
-  static func skipUsualString(_ text: Span<UInt8>, _ at: inout Int) -> Bool {
-    guard at + 2 <= text.count, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "\"") else { return false }
-    let end = ByteScan.special(text, at + 2)
-    guard end + 2 <= text.count, text[end] == UInt8(ascii: "\\"), text[end + 1] == UInt8(ascii: "\"") else { return false }
-    at = end + 2
-    return true
+  static func usualNestedString(_ text: Span<UInt8>, _ at: inout Int) -> TextSlice? {
+    guard at + 8 <= text.count, ByteScan.word(text, at) & 0xFFFF == 0x225C else { return nil }
+    let start = at &+ 2
+    let end = ByteScan.special(text, start)
+    guard end + 2 <= text.count, text[end] == UInt8(ascii: "\\"), text[end + 1] == UInt8(ascii: "\"") else { return nil }
+    at = end &+ 2
+    return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true, isNested: true)
   }
 
   private static func escapedChar(_ text: Span<UInt8>, _ at: Int) throws(DeadLetterReason) -> JSONChar {

@@ -42,6 +42,12 @@ extension JSONLevel {
     isNested ? try NestedJSON.nestedChar(text, at) : try PlainJSON.plainChar(text, at)
   }
 
+  /// The string that begins at `at` if it holds nothing special; else nil, nothing passed.
+  @inline(__always)
+  static func usualString(_ text: Span<UInt8>, _ at: inout Int) -> TextSlice? {
+    isNested ? NestedJSON.usualNestedString(text, &at) : PlainJSON.usualPlainString(text, &at)
+  }
+
   /// The string whose opening quote was just passed; leaves `at` behind the closing one.
   @inline(__always)
   static func string(_ text: Span<UInt8>, _ at: inout Int) throws(DeadLetterReason) -> TextSlice {
@@ -72,15 +78,17 @@ enum ByteScan {
   /// First position from `at` on whose byte is `"`, `\`, a control character or not ASCII; the end if there is none.
   @inline(__always)
   static func special(_ text: Span<UInt8>, _ start: Int) -> Int {
+    precondition(start >= 0)
     var at = start
-    while at + 8 <= text.count {
-      let word = word(text, at)
+    while at &+ 8 <= text.count {
+      // Its bounds are the two lines above.
+      let word = unsafe text.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self)
       let quote = word ^ (ones &* 0x22)
       let slash = word ^ (ones &* 0x5C)
       // Borrows run upwards only, so the lowest mark is exact.
       let marks = (((quote &- ones) & ~quote) | ((slash &- ones) & ~slash) | ((word &- ones &* 0x20) & ~word) | word) & highs
-      if marks != 0 { return at + marks.trailingZeroBitCount >> 3 }
-      at += 8
+      if marks != 0 { return at &+ marks.trailingZeroBitCount >> 3 }
+      at &+= 8
     }
     while at < text.count {
       let byte = text[at]
@@ -88,6 +96,25 @@ enum ByteScan {
       at += 1
     }
     return at
+  }
+
+  /// Whether `byte` is one of those in `range`.
+  @inline(__always)
+  static func contains(_ byte: UInt8, _ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    var at = range.lowerBound
+    while at < range.upperBound, at + 8 <= text.count {
+      // What lies behind the range is made different from any byte looked for.
+      let count = min(8, range.upperBound - at)
+      let beyond: UInt64 = count == 8 ? 0 : ~0 << UInt64(count &* 8)
+      let differs = (word(text, at) ^ (ones &* UInt64(byte))) | beyond
+      if (differs &- ones) & ~differs & highs != 0 { return true }
+      at += 8
+    }
+    while at < range.upperBound {
+      if text[at] == byte { return true }
+      at += 1
+    }
+    return false
   }
 
   /// Length of the UTF-8 sequence at `at` (a byte that is not ASCII), 0 if it is none (RFC 3629, section 4).
@@ -154,7 +181,11 @@ extension JSONLevel {
   /// Inside an object: the name of the next member, `at` left at its value; absent behind the closing brace.
   @inline(__always)
   static func nextMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: inout Bool) throws(DeadLetterReason) -> TextSlice {
-    if isNested, let name = NestedJSON.usualMember(text, &at, isFirst: &isFirst) { return name }
+    if isNested {
+      if let name = NestedJSON.usualMember(text, &at, isFirst: &isFirst) { return name }
+    } else {
+      if let name = PlainJSON.usualMember(text, &at, isFirst: &isFirst) { return name }
+    }
     var char = try peek(text, &at)
     if char.byte == UInt8(ascii: "}") {
       at += char.width
@@ -200,7 +231,7 @@ extension JSONLevel {
     var kinds: UInt64 = 0
     var open = 0
     repeat {
-      if isNested, open == 0, NestedJSON.skipUsualString(text, &at) { return }
+      if open == 0, usualString(text, &at) != nil { return }
       let char = try peek(text, &at)
       switch char.byte {
       case UInt8(ascii: "\""):

@@ -25,6 +25,9 @@ public struct LedgerTable: Sendable {
   private var dirty: [Int32] = []
   private let windowMax: Int
 
+  /// Whether the entry begun last was the last that fitted into its partition's window.
+  public private(set) var isFullSinceBegin = false
+
   /// Entries begun and not finished, of the partitions owned now.
   public private(set) var inFlightCount = 0
 
@@ -65,6 +68,7 @@ public struct LedgerTable: Sendable {
     let before = rows[index].ledger.inFlightCount
     guard let entry = rows[index].ledger.begin(offset) else { return nil }
     inFlightCount += rows[index].ledger.inFlightCount - before
+    isFullSinceBegin = rows[index].ledger.isFull
     markDirty(index)
     return Handle(partition: partition, entry: entry)
   }

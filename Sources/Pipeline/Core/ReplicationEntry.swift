@@ -79,7 +79,7 @@ public struct ReplicationEntry: Sendable {
     OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: payload.span), in: payload.span)
   }
   /// Equal for repeats of the same work: same object, version, content kinds, last-modified and MD5.
-  public var dedupeHash: UInt64 { fields.dedupeHash(in: payload.span) }
+  public var dedupeHash: UInt64 { fields.dedupeHash(orderKey, in: payload.span) }
 
   // MARK: Read from `value` when asked
 

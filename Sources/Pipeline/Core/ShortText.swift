@@ -14,6 +14,15 @@ struct ShortText: Hashable, Sendable {
     (self.word0, self.word1, self.word2, self.count) = (word0, word1, word2, count)
   }
 
+  /// Equal to no text.
+  static let none = ShortText(0, 0, 0, -1)
+
+  /// A text that is no part of an entry.
+  init(plain text: [UInt8]) {
+    self.init(0, 0, 0, text.count)
+    for index in 0..<min(count, Self.countMax) { set(text[index], at: index) }
+  }
+
   /// The text a slice means, escapes undone.
   @inline(__always)
   init(_ slice: TextSlice, in text: Span<UInt8>) {
@@ -23,10 +32,12 @@ struct ShortText: Hashable, Sendable {
     }
     let start = Int(slice.start)
     count = Int(slice.end) - start
-    if start + Self.countMax <= text.count {
-      word0 = ByteScan.word(text, start) & Self.mask(count)
+    if count < 8, start + 8 <= text.count {
+      word0 = ByteScan.word(text, start) & ((1 << UInt64(count &* 8)) &- 1)
+    } else if start + Self.countMax <= text.count {
+      word0 = ByteScan.word(text, start)
       word1 = ByteScan.word(text, start + 8) & Self.mask(count - 8)
-      word2 = ByteScan.word(text, start + 16) & Self.mask(count - 16)
+      if count > 16 { word2 = ByteScan.word(text, start + 16) & Self.mask(count - 16) }
     } else {
       for index in 0..<min(count, Self.countMax) { set(text[start + index], at: index) }
     }

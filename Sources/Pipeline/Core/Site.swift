@@ -4,10 +4,14 @@
 public struct Site: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
   public let name: String
   let utf8: [UInt8]
+  /// The name in three words if it fits and could be an item of a list, else nothing any text equals.
+  private let short: ShortText
 
   public init(_ name: String) {
     self.name = name
     utf8 = Array(name.utf8)
+    let isItem = (1...ShortText.countMax).contains(utf8.count) && !utf8.contains(UInt8(ascii: ","))
+    short = isItem ? ShortText(plain: utf8) : .none
   }
 
   public init(stringLiteral name: String) { self.init(name) }
@@ -20,6 +24,7 @@ public struct Site: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
   /// Whether the comma list names this site.
   func isListed(_ list: TextSlice, in text: Span<UInt8>) -> Bool {
     guard list.isPresent else { return false }
+    if list.range.count == short.count, !list.isEscaped, ShortText(list, in: text) == short { return true }
     if list.isEscaped {
       let plain = list.bytes(in: text)
       return isListed(plain.span, 0..<plain.count)
@@ -49,6 +54,7 @@ public struct Site: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
   }
 
   func equals(_ slice: TextSlice, in text: Span<UInt8>) -> Bool {
+    if slice.range.count == short.count, !slice.isEscaped { return slice.isPresent && ShortText(slice, in: text) == short }
     if slice.isEscaped { return slice.bytes(in: text) == utf8 }
     guard slice.isPresent, slice.range.count == utf8.count else { return false }
     for index in utf8.indices where text[Int(slice.start) + index] != utf8[index] { return false }

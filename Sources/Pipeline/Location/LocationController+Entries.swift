@@ -19,7 +19,7 @@ extension LocationController {
     // The partition is paused as soon as its window is full, and a paused partition delivers nothing.
     guard let handle = ledgers.begin(partition, offset) else { preconditionFailure("[\(partition)] \(offset) was not asked for") }
     counters.taken += 1
-    if ledgers.isFull(partition) { updateHolds { $0.insert(.window, partition) } }
+    if ledgers.isFullSinceBegin { updateHolds { $0.insert(.window, partition) } }
     let head = message.withPayload { EntryDecoder.head($0) }
     switch head {
     case .entry(let entry):
@@ -77,28 +77,33 @@ extension LocationController {
 
   // MARK: Finishing
 
-  func completed(_ completion: WorkCompletion) {
-    guard let record = inFlight[completion.ticket.slot], inFlight.isCurrent(completion.ticket) else {
-      // Its slot was given up; nobody waits for the answer, but its bytes are ours to free.
-      if let message = completion.message { _ = KafkaMessage(message) }
-      return
-    }
-    let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
-    count(completion.outcome)
-    if case .running(let since) = record.stage { time(since, completion.outcome) }
-    observer?.location(self, finished: completion.outcome)
-    conclude(completion, record)
-    if let next = finished.next { start(slot: next) }
-    if finished.keyRelieved { relieveKeys() }
+  func completed(_ completions: ArraySlice<WorkCompletion>) {
+    for completion in completions { completed(completion) }
     retryHeld()
     checkDrained()
     consumer.creditAvailable()
   }
 
-  private func conclude(_ completion: WorkCompletion, _ record: InFlight) {
-    switch completion.outcome {
+  private func completed(_ completion: WorkCompletion) {
+    guard let record = inFlight[completion.ticket.slot], inFlight.isCurrent(completion.ticket) else {
+      // Its slot was given up; nobody waits for the answer, but its bytes are ours to free.
+      if let message = completion.message { _ = KafkaMessage(message) }
+      return
+    }
+    let outcome = completion.outcome
+    let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
+    count(outcome)
+    if case .running(let since) = record.stage { time(since, outcome) }
+    tell(outcome)
+    conclude(completion, outcome, record)
+    if let next = finished.next { start(slot: next) }
+    if finished.keyRelieved { relieveKeys() }
+  }
+
+  private func conclude(_ completion: WorkCompletion, _ outcome: WorkOutcome, _ record: InFlight) {
+    switch outcome {
     case .done, .alreadyThere, .skipped, .failed:
-      guard completion.messages.isEmpty else { return acknowledge(completion) }
+      if let messages = completion.messages { return acknowledge(completion.ticket, messages) }
       _ = inFlight.remove(completion.ticket)
       finish(record.handle)
     case .abandoned:
@@ -112,11 +117,10 @@ extension LocationController {
   }
 
   /// The entry is finished when the broker has all of its messages: a status that is lost would never be told again.
-  private func acknowledge(_ completion: WorkCompletion) {
-    let ticket = completion.ticket
+  private func acknowledge(_ ticket: InFlightTicket, _ messages: [OutgoingMessage]) {
     inFlight[ticket.slot]?.stage = .acknowledging
-    var missing = completion.messages.count
-    for message in completion.messages {
+    var missing = messages.count
+    for message in messages {
       outbox.send(message) { [weak self] in
         missing -= 1
         if missing == 0 { self?.acknowledged(ticket) }
@@ -137,8 +141,13 @@ extension LocationController {
     if holds.isWindowHeld(partition), !ledgers.isFull(partition) { updateHolds { $0.remove(.window, partition) } }
   }
 
+  private func tell(_ outcome: WorkOutcome) {
+    if case .failed(let failure) = outcome { observer?.location(self, failed: failure) }
+    if machine.effective == .pausing { observer?.locationIsDraining(self) }
+  }
+
   private func time(_ since: Instant, _ outcome: WorkOutcome) {
-    let ns = (reactor.now - since).nanoseconds
+    let ns = reactor.now.ns - since.ns
     switch outcome {
     case .failed: taskTimes.add(ns, isFailure: true)
     case .done, .alreadyThere: taskTimes.add(ns, isFailure: false)

@@ -121,7 +121,8 @@ public final class LocationController {
     inFlight = InFlightTable(countMax: options.limits.slotMax)
     scheduler = KeyedScheduler(options.limits)
     consumer = try Consumer(options.consumer, on: reactor, delegate: self)
-    poolIndex = pool.add(options.work, slots: options.limits.slotMax) { [unowned self] in self.completed($0) }
+    // Strong, and let go in `stopped`: an unowned reference would be retained for each completion.
+    poolIndex = pool.add(options.work) { self.completed($0) }
     hook = reactor.addBeforeSleep { [unowned self] _ in self.beforeSleep() }
     armWatch()
     armRecommit()

@@ -97,8 +97,10 @@ public struct RevokeCounters: Hashable, Sendable {
 public protocol LocationObserver: AnyObject {
   /// The effective state, or the version of the stored state it answers for, changed.
   func locationReports(_ location: LocationController)
-  /// An entry ended; for status records, failed lists and progress. Called before its offset may be committed.
-  func location(_ location: LocationController, finished outcome: WorkOutcome)
+  /// An entry was given up after its retries. Called before its offset may be committed.
+  func location(_ location: LocationController, failed failure: ReplicationFailure)
+  /// An entry ended while the location is pausing: fewer are in flight now.
+  func locationIsDraining(_ location: LocationController)
   /// Everything below `offset` of that partition is done (not necessarily committed yet).
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition)
   /// It has stopped for good after `stop()`.

@@ -23,8 +23,8 @@ public enum WorkOutcome: Sendable {
   case skipped(SkipReason)
   /// Not an entry at all.
   case deadLetter(DeadLetterReason)
-  /// Given up after its retries.
-  case failed(ReplicationFailure)
+  /// Given up after its retries. Boxed: the others are copied for each entry.
+  indirect case failed(ReplicationFailure)
   /// Cancelled before its end (revoke, shutdown): not finished, must not be committed.
   case abandoned
 }
@@ -61,17 +61,81 @@ public struct WorkResult: Sendable {
   }
 }
 
-/// The answer to one `WorkItem`.
+/// The answer to one `WorkItem`. Copied from array to array on its way, so it holds a single reference, which is nil for
+/// whatever neither failed nor has something to say.
 struct WorkCompletion: Sendable {
+  /// `WorkOutcome` without what the outcome says.
+  private enum Verdict: Sendable {
+    case done(bytes: Int64)
+    case alreadyThere
+    case skipped(SkipReason)
+    case deadLetter(DeadLetterReason)
+    case failed
+    case abandoned
+  }
+
+  private final class Rest: Sendable {
+    let failure: ReplicationFailure?
+    let messages: [OutgoingMessage]
+
+    init(_ failure: ReplicationFailure?, _ messages: [OutgoingMessage]) {
+      self.failure = failure
+      self.messages = messages
+    }
+  }
+
   let location: Int32
   let ticket: InFlightTicket
-  let outcome: WorkOutcome
+  /// Which worker answers.
+  let worker: UInt8
+  private let verdict: Verdict
+  private let rest: Rest?
   /// Of what was done, for the key's next task; 0 otherwise.
-  var dedupe: UInt64 = 0
-  /// The entry is finished when all of them are acknowledged.
-  var messages: [OutgoingMessage] = []
+  let dedupe: UInt64
   /// Handed back for outcomes that still need the bytes (dead letter); else freed by the worker.
-  var message: KafkaMessage.Reference?
+  let message: KafkaMessage.Reference?
+
+  init(
+    _ item: WorkItem, worker: UInt8, outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = [],
+    message: KafkaMessage.Reference? = nil
+  ) {
+    location = item.location
+    ticket = item.ticket
+    self.worker = worker
+    self.dedupe = dedupe
+    self.message = message
+    var failure: ReplicationFailure?
+    switch outcome {
+    case .done(let bytes): verdict = .done(bytes: bytes)
+    case .alreadyThere: verdict = .alreadyThere
+    case .skipped(let reason): verdict = .skipped(reason)
+    case .deadLetter(let reason): verdict = .deadLetter(reason)
+    case .abandoned: verdict = .abandoned
+    case .failed(let what):
+      verdict = .failed
+      failure = what
+    }
+    rest = failure == nil && messages.isEmpty ? nil : Rest(failure, messages)
+  }
+
+  var outcome: WorkOutcome {
+    switch verdict {
+    case .done(let bytes): return .done(bytes: bytes)
+    case .alreadyThere: return .alreadyThere
+    case .skipped(let reason): return .skipped(reason)
+    case .deadLetter(let reason): return .deadLetter(reason)
+    case .abandoned: return .abandoned
+    case .failed:
+      guard let failure = rest?.failure else { preconditionFailure("a failure travels with what it was") }
+      return .failed(failure)
+    }
+  }
+
+  /// The entry is finished when all of them are acknowledged; nil for none.
+  var messages: [OutgoingMessage]? {
+    guard let rest, !rest.messages.isEmpty else { return nil }
+    return rest.messages
+  }
 }
 
 /// What a running item is about.

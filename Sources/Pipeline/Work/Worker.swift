@@ -4,13 +4,17 @@ internal import PipelineCore
 internal import Reactor
 
 actor Worker {
-  /// What is known of a location here: its recipe and, once it was needed, its replicator.
-  private struct Place {
+  /// What is known of a location here: its recipe and, once it was needed, its replicator. A class: looked at for each entry.
+  private final class Place {
     let location: WorkerLocation
     var replicator: (any EntryReplicator)?
     var processor: (any EntryProcessor)?
+
+    init(_ location: WorkerLocation) { self.location = location }
   }
 
+  /// Its place in the pool.
+  private let number: UInt8
   nonisolated let handle: ReactorHandle
   nonisolated var unownedExecutor: UnownedSerialExecutor { handle.executor.asUnownedSerialExecutor() }
 
@@ -34,7 +38,10 @@ actor Worker {
     let entry: ReplicationEntry
   }
 
-  init(handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode, plainCalls: PlainCalls) {
+  init(
+    number: UInt8, handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode, plainCalls: PlainCalls
+  ) {
+    self.number = number
     self.handle = handle
     self.mode = mode
     self.plainCalls = plainCalls
@@ -49,18 +56,25 @@ actor Worker {
 
   func setLocation(_ index: Int32, _ location: WorkerLocation?) {
     while places.count <= Int(index) { places.append(nil) }
-    places[Int(index)] = location.map { Place(location: $0) }
+    places[Int(index)] = location.map { Place($0) }
   }
 
   private func take(_ batch: inout [WorkItem]) {
-    for item in batch { begin(item) }
+    // Mostly of one location.
+    var place: Place?
+    var index: Int32 = -1
+    for item in batch {
+      if item.location != index {
+        index = item.location
+        place = self.place(index)
+      }
+      begin(item, place)
+    }
   }
 
-  private func begin(_ item: WorkItem) {
+  private func begin(_ item: WorkItem, _ place: Place?) {
     let message = KafkaMessage(item.message)
-    guard Int(item.location) < places.count, let place = places[Int(item.location)] else {
-      return finish(item, .abandoned)  // removed while the item was on its way
-    }
+    guard let place else { return finish(item, .abandoned) }  // removed while the item was on its way
     switch place.location.kind {
     case .noop:
       switch message.withPayload({ EntryDecoder.decodeRouting($0, site: place.location.site) }) {
@@ -96,8 +110,7 @@ actor Worker {
   /// A dead letter needs its bytes once more, so it travels back with them.
   private func conclude(_ item: WorkItem, _ message: consuming KafkaMessage, _ outcome: WorkOutcome, dedupe: UInt64 = 0) {
     if case .deadLetter = outcome {
-      finished.append(
-        WorkCompletion(location: item.location, ticket: item.ticket, outcome: outcome, message: message.release()))
+      finished.append(WorkCompletion(item, worker: number, outcome: outcome, message: message.release()))
     } else {
       finish(item, outcome, dedupe: dedupe)
     }
@@ -106,8 +119,7 @@ actor Worker {
   private func finish(
     _ item: WorkItem, _ outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = []
   ) {
-    finished.append(
-      WorkCompletion(location: item.location, ticket: item.ticket, outcome: outcome, dedupe: dedupe, messages: messages))
+    finished.append(WorkCompletion(item, worker: number, outcome: outcome, dedupe: dedupe, messages: messages))
   }
 
   private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
@@ -156,7 +168,7 @@ actor Worker {
     if let replicator = place.replicator { return replicator }
     guard case .replicator(let make) = place.location.kind, let context = sharedContext() else { return nil }
     let replicator = try make(context)
-    places[Int(index)]?.replicator = replicator
+    place.replicator = replicator
     return replicator
   }
 
@@ -165,7 +177,7 @@ actor Worker {
     if let processor = place.processor { return processor }
     guard case .processor(let make) = place.location.kind, let context = sharedContext() else { return nil }
     let processor = try make(context)
-    places[Int(index)]?.processor = processor
+    place.processor = processor
     return processor
   }
 
@@ -192,13 +204,7 @@ actor Worker {
 
   private func handOver() {
     guard !finished.isEmpty else { return }
-    let accepted = completions.push(contentsOf: finished)
-    if accepted == finished.count {
-      finished.removeAll(keepingCapacity: true)
-    } else {
-      // Cannot happen while the inbox holds one place for each slot of all locations; if it does, try next turn.
-      finished.removeFirst(accepted)
-      handle.post { _ in }
-    }
+    // Cannot be refused while the inbox holds one place for each slot of all locations; if it is, try next turn.
+    if !completions.push(emptying: &finished) { handle.post { _ in } }
   }
 }

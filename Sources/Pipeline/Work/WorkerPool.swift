@@ -16,25 +16,25 @@ public final class WorkerPool {
     let names: [TaskName]
   }
 
-  private struct Member {
+  /// A class: touched for each item and completion, and a struct in an array is checked for other owners each time.
+  private final class Member {
     let thread: ReactorThread
     let worker: Worker
     let items: Inbox<WorkItem>
     /// Handed over before the reactor sleeps.
     var outgoing: [WorkItem] = []
     var inFlight = 0
+
+    init(thread: ReactorThread, worker: Worker, items: Inbox<WorkItem>) {
+      self.thread = thread
+      self.worker = worker
+      self.items = items
+    }
   }
 
-  /// A class: looked up for each item and completion, and a struct would be copied with its closure and array each time.
   private final class Place {
-    let receive: (WorkCompletion) -> Void
-    /// By slot: which worker has the item.
-    var memberOfSlot: [UInt8]
-
-    init(slots: Int, receive: @escaping (WorkCompletion) -> Void) {
-      self.receive = receive
-      memberOfSlot = Array(repeating: 0, count: slots)
-    }
+    let receive: (ArraySlice<WorkCompletion>) -> Void
+    init(_ receive: @escaping (ArraySlice<WorkCompletion>) -> Void) { self.receive = receive }
   }
 
   private var members: [Member] = []
@@ -53,9 +53,11 @@ public final class WorkerPool {
   public init(reactor: Reactor, workers: Int, mode: FileOperationsMode = .automatic) throws(Errno) {
     precondition((1...Self.workersMax).contains(workers))
     for index in 0..<workers { members.append(try Self.startMember(index, completions, mode, plainCalls)) }
-    reactor.attach(completions) { [weak self] _, batch in self?.receive(batch) }
-    reactor.attach(nameAnswers) { [weak self] _, batch in self?.receive(batch) }
-    hook = reactor.addBeforeSleep { [weak self] _ in self?.flush() }
+    // Strong: the pool knows nothing of its reactor, so there is no circle, and objects that are ever referred to weakly are
+    // slower to retain for the rest of their lives.
+    reactor.attach(completions) { _, batch in self.receive(batch) }
+    reactor.attach(nameAnswers) { _, batch in self.receive(batch) }
+    hook = reactor.addBeforeSleep { _ in self.flush() }
   }
 
   private static func startMember(
@@ -64,7 +66,8 @@ public final class WorkerPool {
     let items = Inbox<WorkItem>(countMax: slotsMax)
     let made = Lock<Worker?>(nil)
     let thread = try ReactorThread.start(name: "worker-\(index)") { own in
-      let worker = Worker(handle: own.handle, completions: completions, mode: mode, plainCalls: plainCalls)
+      let worker = Worker(
+        number: UInt8(index), handle: own.handle, completions: completions, mode: mode, plainCalls: plainCalls)
       worker.start(own, items: items)
       made.withLock { $0 = worker }
     }
@@ -79,13 +82,12 @@ public final class WorkerPool {
   // MARK: Locations
 
   /// Makes a location known to all workers.
-  /// - Parameter slots: its `concurrency + waitingMax`; a ticket's slot is below it.
-  /// - Parameter receive: called on T0 with each completion, also those of tickets cancelled since.
+  /// - Parameter receive: called on T0 with completions as they come, also those of tickets cancelled since.
   /// - Returns: the index to put into its items.
-  func add(_ location: WorkerLocation, slots: Int, receive: @escaping (WorkCompletion) -> Void) -> Int32 {
+  func add(_ location: WorkerLocation, receive: @escaping (ArraySlice<WorkCompletion>) -> Void) -> Int32 {
     let index = places.firstIndex { $0 == nil } ?? places.count
     if index == places.count { places.append(nil) }
-    places[index] = Place(slots: slots, receive: receive)
+    places[index] = Place(receive)
     for member in members { post(member) { $0.setLocation(Int32(index), location) } }
     return Int32(index)
   }
@@ -107,10 +109,10 @@ public final class WorkerPool {
   /// Gives an item to the worker with the least to do; it leaves at the end of the turn.
   func submit(_ item: WorkItem) {
     var best = 0
-    for index in members.indices where members[index].inFlight < members[best].inFlight { best = index }
-    members[best].inFlight += 1
-    members[best].outgoing.append(item)
-    places[Int(item.location)]?.memberOfSlot[Int(item.ticket.slot)] = UInt8(best)
+    for index in 1..<max(1, members.count) where members[index].inFlight < members[best].inFlight { best = index }
+    let member = members[best]
+    member.inFlight += 1
+    member.outgoing.append(item)
   }
 
   /// Asks running items to end early; each still answers, with `.abandoned` if it was in time.
@@ -139,18 +141,24 @@ public final class WorkerPool {
   }
 
   private func flush() {
-    for index in members.indices where !members[index].outgoing.isEmpty {
-      let count = members[index].items.push(contentsOf: members[index].outgoing)
-      precondition(count == members[index].outgoing.count, "more items than in-flight slots")
-      members[index].outgoing.removeAll(keepingCapacity: true)
+    for member in members where !member.outgoing.isEmpty {
+      let isAllTaken = member.items.push(emptying: &member.outgoing)
+      precondition(isAllTaken, "more items than in-flight slots")
     }
   }
 
   private func receive(_ batch: [WorkCompletion]) {
-    for completion in batch {
-      guard let place = places[Int(completion.location)] else { continue }
-      members[Int(place.memberOfSlot[Int(completion.ticket.slot)])].inFlight -= 1
-      place.receive(completion)
+    // In runs of one location and one worker: what is done for a run is not done for each entry.
+    var start = 0
+    while start < batch.count {
+      let first = batch[start]
+      var end = start + 1
+      while end < batch.count, batch[end].location == first.location, batch[end].worker == first.worker { end += 1 }
+      if let place = places[Int(first.location)] {
+        members[Int(first.worker)].inFlight -= end - start
+        place.receive(batch[start..<end])
+      }
+      start = end
     }
   }
 

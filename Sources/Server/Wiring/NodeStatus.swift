@@ -162,7 +162,8 @@ extension NodeStatus: LocationObserver {
     node.locationReports(main)
   }
 
-  func location(_ location: LocationController, finished outcome: WorkOutcome) { node.location(location, finished: outcome) }
+  func location(_ location: LocationController, failed failure: ReplicationFailure) { node.location(location, failed: failure) }
+  func locationIsDraining(_ location: LocationController) { node.locationIsDraining(location) }
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
   func locationDidStop(_ location: LocationController) {
     node.served.didStop(location)

@@ -276,9 +276,11 @@ extension ReplicationNode: LocationObserver {
     served.feeds.location(location.site, shouldRun: location.isPausedByDesire == false && !lifecycle.isStopping)
   }
 
-  func location(_ location: LocationController, finished outcome: WorkOutcome) {
-    if location.effective == .pausing { coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location)) }
-    guard case .failed(let failure) = outcome else { return }
+  func locationIsDraining(_ location: LocationController) {
+    coordinator.locationReported(LocationKey(.crr, location.site), status.report(of: location))
+  }
+
+  func location(_ location: LocationController, failed failure: ReplicationFailure) {
     log.error(
       "not replicated",
       metadata: [

@@ -92,7 +92,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   }
 
   func locationReports(_ location: LocationController) {}
-  func location(_ location: LocationController, finished outcome: WorkOutcome) {}
+  func location(_ location: LocationController, failed failure: ReplicationFailure) {}
+  func locationIsDraining(_ location: LocationController) {}
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
   func locationDidStop(_ location: LocationController) { isStopped = true }
   func producer(_ producer: Producer, delivered delivery: Delivery) { delivered += delivery.error == nil ? 1 : 0 }

@@ -137,7 +137,8 @@ final class StatusBench: LocationObserver, ProducerDelegate {
   }
 
   func locationReports(_ location: LocationController) {}
-  func location(_ location: LocationController, finished outcome: WorkOutcome) {}
+  func location(_ location: LocationController, failed failure: ReplicationFailure) {}
+  func locationIsDraining(_ location: LocationController) {}
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
     consumed.append((offset.value, outbox.count))
   }
