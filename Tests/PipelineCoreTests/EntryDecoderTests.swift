@@ -94,6 +94,57 @@ import Testing
   #expect(entry.versionId == nil)
 }
 
+/// White space around everything that is structure: none of the short ways through the usual form is taken.
+private func spaced(_ text: String) -> String {
+  var result = ""
+  var isInString = false
+  var isEscaped = false
+  for scalar in text.unicodeScalars {
+    let isStructure = !isInString && "{}[],:".unicodeScalars.contains(scalar)
+    if isStructure { result += " " }
+    result.unicodeScalars.append(scalar)
+    if isStructure { result += "\n" }
+    if scalar == "\"", !isEscaped { isInString.toggle() }
+    isEscaped = isInString && scalar == "\\" && !isEscaped
+  }
+  return result
+}
+
+@Test func theUsualFormAndAnyOtherMeanTheSame() {
+  let numbers = [
+    "0", "7", "00", "01", "-1", "-0", "1.0", "1e3", "2E+2", "1.", ".5", "+1", "123456789012345678", "1234567890123456789",
+    "9223372036854775807", "9223372036854775808", "99999999999999999999", "\"12\"", "\"\"", "null", "true", "[1]", "{}", "1x", "x",
+  ]
+  let values =
+    [Sample.metadata] + numbers.map { Sample.metadata("\"content-length\":2048", "\"content-length\":\($0)") }
+    + ["[]", "null", "[1]", "[\"DATA\",null]", "[\"DATA\",\"\"]", "[\"PUT_TAGGING\"]", "{}", "[\"DATA\"", "\"DATA\""].map {
+      Sample.metadata("[\"DATA\",\"METADATA\"]", $0)
+    }
+    + ["", ",", "aws-east", "aws-east,", "aws-east:preferred_read", "AWS-east", "aws-eas", "x,aws-east", "é,aws-east"].map {
+      Sample.metadata("aws-east:preferred_read,dr-ring", $0)
+    }
+    + ["", "a\\u0062", "é", "\\ud83d\\ude00", "x\\ny", "1234567", "12345678", "123456789"].map {
+      Sample.metadata("\"last-modified\":\"2031-02-03T04:05:06.789Z\"", "\"last-modified\":\"\($0)\"")
+    }
+  let keys = ["k", "", "\0", "k\0", "k\0v\0w", "a\nb\0v", "\u{7f}Mk\0v", "\u{7f}Vk", "é\0v", "12345678\0v", "a/b\"c\\d\0v"]
+  let buckets = ["b", "12345678", "123456789", "a/b", "1234567/", "12345678/", ".", "..", "...", "users..bucket", "é", "a\0b", ""]
+  var entries = values.map { (plain: Sample.envelope(value: $0), other: Sample.envelope(value: spaced($0))) }
+  entries += keys.map { (Sample.envelope(key: $0), Sample.envelope(key: $0, value: spaced(Sample.metadata))) }
+  entries += buckets.map { (Sample.envelope(bucket: $0), Sample.envelope(bucket: $0, value: spaced(Sample.metadata))) }
+  entries += [nil, "put", "del", "pu", "putt", "PUT", ""].map {
+    (Sample.envelope(type: $0), Sample.envelope(type: $0, value: spaced(Sample.metadata)))
+  }
+  for (plain, other) in entries {
+    let other = Array(spaced(String(decoding: other, as: UTF8.self)).utf8)
+    let text = String(decoding: plain, as: UTF8.self)
+    for site: Site? in ["aws-east", "dr-ring", "", ",", nil] {
+      #expect(route(plain, site: site) == route(other, site: site), "for \(site?.name ?? "any site"): \(text)")
+      #expect(decode(plain, site: site).word == route(plain, site: site).word)
+    }
+    #expect(head(plain).orderKey == head(other).orderKey, "\(text)")
+  }
+}
+
 /// Every way to write one character of JSON inside JSON: plain, escaped at the inner level, at the outer, at both.
 private func spellings(of scalar: Unicode.Scalar, inner: Bool) -> [String] {
   func escape(_ text: String) -> [String] {

@@ -49,6 +49,32 @@ import Testing
     #expect(got == Array(0..<9))
   }
 
+  @Test func anEmptiedBatchArrivesBehindWhatWasWaitingAndKeepsWhatDidNotFit() throws {
+    let reactor = try Reactor()
+    let inbox = Inbox<Int>(countMax: 8)
+    var got: [Int] = []
+    reactor.attach(inbox) { _, batch in got += batch }
+    var batch: [Int] = []
+    #expect(inbox.push(emptying: &batch))  // nothing to say
+    batch = [0, 1, 2]
+    #expect(inbox.push(emptying: &batch) && batch.isEmpty)
+    batch = [3, 4]
+    #expect(inbox.push(emptying: &batch) && batch.isEmpty)
+    batch = Array(5..<12)
+    #expect(!inbox.push(emptying: &batch))
+    #expect(batch == [8, 9, 10, 11])
+    #expect(!inbox.push(emptying: &batch) && batch.count == 4)
+    reactor.runOnce(waitMax: .zero)
+    #expect(got == Array(0..<8))
+    #expect(inbox.push(emptying: &batch) && batch.isEmpty)
+    reactor.runOnce(waitMax: .zero)
+    #expect(got == Array(0..<12))
+    batch = Array(12..<32)  // more than it ever holds
+    #expect(!inbox.push(emptying: &batch))
+    reactor.runOnce(waitMax: .zero)
+    #expect(got == Array(0..<20) && batch == Array(20..<32))
+  }
+
   /// Push from another thread while the reactor goes in and out of sleep: the last push must always wake it.
   @Test func noWakeUpIsLostBetweenLookingAndSleeping() throws {
     let reactor = try Reactor()
