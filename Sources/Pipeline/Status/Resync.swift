@@ -13,6 +13,10 @@ public import Reactor
 public final class Resync {
   /// Sent and not acknowledged.
   static let windowMax = 2_000
+  /// Nothing acknowledged for so long while something is on its way: the brokers are taken for unreachable.
+  public static let silenceMax = Duration.seconds(30)
+  /// How long whoever stops waits for what is on its way.
+  static let stopWaitMax = Duration.seconds(5)
   /// Between two looks whether there is room again.
   static let restDuration = Duration.milliseconds(5)
 
@@ -46,6 +50,10 @@ public final class Resync {
     /// The first of them, for a person.
     public var firstFailures: [String] = []
     public var isFinished = false
+    /// Handed over and not acknowledged when it ended: the broker may have them or not.
+    public var unacknowledged = 0
+    /// It ended because nothing was acknowledged any more.
+    public var isBrokerSilent = false
 
     static let failuresKeptMax = 20
 
@@ -60,6 +68,8 @@ public final class Resync {
   private let outbox: Outbox
   private var unacknowledged = 0
   private let began: Instant
+  /// Of the last acknowledgement, or of the first message after all were acknowledged.
+  private var heardAt: Instant
   public private(set) var counts = Counts()
 
   /// - Errors: properties librdkafka refuses.
@@ -67,16 +77,18 @@ public final class Resync {
     self.settings = settings
     self.reactor = reactor
     began = Instant.nowUncached()
+    heardAt = began
     outbox = try Outbox(reactor: reactor, configuration: ProducerConfiguration(properties: properties), log: log)
   }
 
-  /// Lists to the end, or until `shouldStop`. - Parameter progress: called after each page.
+  /// Lists to the end, until `shouldStop`, or until the brokers have been silent for `silenceMax`.
+  /// - Parameter progress: called after each page, and every few milliseconds while waiting.
   /// - Errors: a source that cannot be listed at all.
   public func run(
     _ catalog: any SourceCatalog, shouldStop: () -> Bool, progress: (Counts) -> Void
   ) async throws(StoreError) -> Counts {
     let listing = try catalog.list(bucket: settings.bucket, prefix: settings.prefix, sites: [settings.site])
-    while !shouldStop() {
+    while !shouldStop(), !isSilent {
       let page = try await listing.nextPage()
       for failure in page.failures { counts.fail(failure) }
       var queued: (ops: Int64, bytes: Int64) = (0, 0)
@@ -91,8 +103,8 @@ public final class Resync {
           counts.bytes += object.record.contentLength
           continue
         }
-        await room(shouldStop)
-        if shouldStop() { break }
+        await room(shouldStop, progress)
+        if shouldStop() || isSilent { break }
         enqueue(object.record)
         queued.ops += 1
         queued.bytes += object.record.contentLength
@@ -101,19 +113,47 @@ public final class Resync {
       progress(counts)
       if page.isLast { break }
     }
-    let wasStopped = shouldStop()
-    // What was handed over is waited for, whoever wants to stop.
-    while unacknowledged > 0 { await reactor.pause(for: Self.restDuration) }
-    counts.isFinished = !wasStopped
+    await delivered(shouldStop, progress)
     progress(counts)
     await withCheckedContinuation { done in outbox.close { done.resume() } }
     return counts
   }
 
-  private func room(_ shouldStop: () -> Bool) async {
-    while unacknowledged >= Self.windowMax || !outbox.hasRoom || isAheadOfRate, !shouldStop() {
+  private func room(_ shouldStop: () -> Bool, _ progress: (Counts) -> Void) async {
+    while unacknowledged >= Self.windowMax || !outbox.hasRoom || isAheadOfRate, !shouldStop(), !isSilent {
       await reactor.pause(for: Self.restDuration)
+      progress(counts)
     }
+  }
+
+  /// Waits for what was handed over; for whom wants to stop, within a bound.
+  private func delivered(_ shouldStop: () -> Bool, _ progress: (Counts) -> Void) async {
+    let wasStopped = shouldStop()
+    var giveUpAt: Instant?
+    while unacknowledged > 0, !isSilent {
+      if shouldStop() {
+        let at = giveUpAt ?? Instant.nowUncached() + Self.stopWaitMax
+        giveUpAt = at
+        if Instant.nowUncached() >= at { break }
+      }
+      await reactor.pause(for: Self.restDuration)
+      progress(counts)
+    }
+    counts.unacknowledged = unacknowledged
+    counts.isBrokerSilent = isSilent
+    counts.isFinished = !wasStopped && unacknowledged == 0
+  }
+
+  private var isSilent: Bool { unacknowledged > 0 && Instant.nowUncached() - heardAt >= Self.silenceMax }
+
+  private func sending() {
+    if unacknowledged == 0 { heardAt = Instant.nowUncached() }
+    unacknowledged += 1
+  }
+
+  private func acknowledged() {
+    heardAt = Instant.nowUncached()
+    unacknowledged -= 1
   }
 
   private var isAheadOfRate: Bool {
@@ -126,12 +166,12 @@ public final class Resync {
     var record = object
     record.sites = [settings.site]
     record.commitTimestamp = ISO8601.string(ms: WallClock.nowMs())
-    unacknowledged += 1
+    sending()
     outbox.send(
       topic: settings.replicationTopic, key: EntryEncoder.messageKey(bucket: record.bucket, key: record.key),
       value: EntryEncoder.populated(record)
     ) { [self] in
-      unacknowledged -= 1
+      acknowledged()
       counts.enqueued += 1
       counts.bytes += object.contentLength
     }
@@ -141,7 +181,7 @@ public final class Resync {
     guard queued.ops > 0, let topic = settings.metricsTopic else { return }
     let message = MetricsMessage(
       type: "queued", site: settings.site, ops: queued.ops, bytes: queued.bytes, timestampMs: WallClock.nowMs())
-    unacknowledged += 1
-    outbox.send(topic: topic, key: [], value: message.json) { [self] in unacknowledged -= 1 }
+    sending()
+    outbox.send(topic: topic, key: [], value: message.json) { [self] in acknowledged() }
   }
 }

@@ -15,7 +15,7 @@ struct ResyncCommand: ParsableCommand {
     discussion: """
       Lists the source of the configuration and enqueues every object version that the location has not COMPLETED. Needs the \
       source and Kafka, not a running daemon; whoever consumes the location copies. What is copied already is not copied \
-      again, so a resync may be stopped (Ctrl-C) and repeated. In embedded mode the daemon lists its source itself at every start.
+      again, so a resync may be stopped (Ctrl-C) and repeated. It gives up when the brokers acknowledge nothing for half a minute. In embedded mode the daemon lists its source itself at every start.
       """)
 
   /// Between two progress lines off a terminal.
@@ -99,7 +99,12 @@ struct ResyncCommand: ParsableCommand {
     for failure in counts.firstFailures { StandardError.line("not listed: \(failure)") }
     if counts.failures > counts.firstFailures.count { StandardError.line("… and \(counts.failures - Int64(counts.firstFailures.count)) more") }
     print(Self.line(counts, location.name, dryRun))
-    if !counts.isFinished { throw CommandFailure.running("interrupted; the same command goes on with what is not done") }
+    let onTheWay = counts.unacknowledged > 0 ? ", \(counts.unacknowledged) messages unacknowledged" : ""
+    if counts.isBrokerSilent {
+      throw CommandFailure.running(
+        "the brokers have acknowledged nothing for \(Resync.silenceMax)\(onTheWay); look at kafka.hosts, the same command goes on with what is not done")
+    }
+    if !counts.isFinished { throw CommandFailure.running("interrupted\(onTheWay); the same command goes on with what is not done") }
     if counts.failures > 0 { throw SilentExit(status: ExitStatus.failed) }
   }
 

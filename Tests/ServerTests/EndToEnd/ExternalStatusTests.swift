@@ -147,4 +147,36 @@ private final class ExternalBench {
     #expect(bucket.ending == .exited(1), "\(bucket)")
     bench.end()
   }
+
+  @Test func aResyncKeepsToItsRateAndTellsHowFarItIs() throws {
+    let bench = try ExternalBench()
+    for index in 0..<60 { try writeFile("\(bench.directory.path)/source/photos/cat\(index)", "cat") }
+    let start = Instant.nowUncached()
+    let resync = try bench.resync("east", "--rate", "10")
+    let took = Instant.nowUncached() - start
+    #expect(resync.ending == .exited(0) && resync.output.contains("60 enqueued"), "\(resync)")
+    #expect(took > .milliseconds(5_500), "\(took)")
+    // Every five seconds a line, where it is no terminal, and one at the end.
+    #expect(resync.output.split(separator: "\n").count { $0.hasPrefix("east: 5") || $0.hasPrefix("east: 6") } >= 2, "\(resync)")
+    bench.end()
+  }
+
+  /// Nothing listens there: who waits is told after half a minute, who interrupts is not kept.
+  @Test func aResyncWithoutBrokersEndsAndSaysSo() throws {
+    let bench = try ExternalBench()
+    let elsewhere = "\(bench.directory.path)/elsewhere.yaml"
+    let text = String(decoding: try readFile(bench.configuration), as: UTF8.self).replacing(#/hosts: "[^"]*"/#, with: #"hosts: "127.0.0.1:1""#)
+    try writeFile(elsewhere, text)
+    for index in 0..<3 { try writeFile("\(bench.directory.path)/source/photos/cat\(index)", "cat") }
+    let arguments = ["resync", "--config", elsewhere, "--state-dir", "\(bench.directory.path)/state", "--location", "east"]
+    let patient = try ChildProcess(try downbeatBinary(), arguments, outputPath: "\(bench.directory.path)/patient")
+    let hasty = try ChildProcess(try downbeatBinary(), arguments, outputPath: "\(bench.directory.path)/hasty")
+    #expect(eventually(within: .seconds(20)) { hasty.output.contains("3 listed") }, "\(hasty.output)")
+    hasty.signal(SIGINT)
+    #expect(hasty.wait(within: .seconds(20)) == .exited(1), "\(hasty.output)")
+    #expect(hasty.output.contains("interrupted") && hasty.output.contains("unacknowledged"), "\(hasty.output)")
+    #expect(patient.wait(within: .seconds(60)) == .exited(1), "\(patient.output)")
+    #expect(patient.output.contains("acknowledged nothing") && patient.output.contains("kafka.hosts"), "\(patient.output)")
+    bench.end()
+  }
 }
