@@ -71,8 +71,10 @@ final class NodeMetrics: PrometheusProvider {
     page.family("s3_backbeat_queue_slowTasks_count", .gauge, "Tasks that run longer than stuckTaskS.")
     for location in node.locations {
       let stuck = Dictionary(grouping: location.stuckTasks, by: \.partition)
+      let labels = MetricsPage.Labels(queue(location))
       for partition in location.partitions {
-        page.sample(UInt64(stuck[partition]?.count ?? 0), queue(location) + [("partition", "\(partition)")])
+        let count = stuck.isEmpty ? 0 : stuck[partition]?.count ?? 0
+        page.sample(UInt64(count), labels, "partition", UInt64(partition.value))
       }
     }
     page.family("downbeat_fetch_stalled", .gauge, "1: owns partitions with a backlog and is given nothing.")

@@ -44,6 +44,9 @@ struct PrometheusText {
     page.histogram([1, 0, 2], bounds: ["0.1", "1"], sum: 7.5, [("x", "y")])
     page.family("c", .gauge, "One.")
     page.reading(0.25, [])
+    page.family("d", .gauge, "Many.")
+    page.sample(0, MetricsPage.Labels([("x", "\\")]), "number", 0)
+    page.sample(.max, MetricsPage.Labels([]), "number", 1_020)
     let text = String(decoding: page.bytes, as: UTF8.self)
     #expect(
       text == """
@@ -60,6 +63,10 @@ struct PrometheusText {
         # HELP c One.
         # TYPE c gauge
         c 0.25
+        # HELP d Many.
+        # TYPE d gauge
+        d{x="\\\\",number="0"} 0
+        d{number="1020"} 18446744073709551615
 
         """)
     #expect(PrometheusText(text).problems.isEmpty)
