@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 
 from broker import Broker
@@ -124,8 +125,12 @@ def _daemon_round(options, case, directory, ports, broker, name, fill, target):
     with Daemon(options.downbeat, directory / name, [place], kafka=broker.bootstrap, group=name, topic="perf", source=source,
                 processor=processor, roles="api,queue-processor") as daemon:
         daemon.wait_ready()
-        wait_until(lambda: daemon.get_json("/crr/locations/copy")["state"] == "enabled", TIMEOUT_S, "an assignment", alive=[daemon.child])
-        fill()
+        filling = None
+        if fill:
+            wait_until(lambda: daemon.get_json("/crr/locations/copy")["state"] == "enabled", TIMEOUT_S, "an assignment", alive=[daemon.child])
+            # Beside the look-out for the first entry taken.
+            filling = threading.Thread(target=fill)
+            filling.start()
         deadline = time.monotonic() + TIMEOUT_S
         # From the first entry taken: large objects that run beside each other all end at the same time.
         start = (time.monotonic(), daemon.child.cpu_seconds())
@@ -134,6 +139,8 @@ def _daemon_round(options, case, directory, ports, broker, name, fill, target):
             if time.monotonic() > deadline:
                 raise RunError(f"nothing taken after {TIMEOUT_S} s")
             start = (time.monotonic(), daemon.child.cpu_seconds())
+        if filling:
+            filling.join()
         while daemon.finished() < case["objects"]:
             daemon.child.check()
             if time.monotonic() > deadline:
@@ -166,10 +173,17 @@ def run_case(options, report, directory, case, suite):
                 if side == "downbeat":
                     with Broker(directory, "perf", PARTITIONS) as broker:
                         def fill():
-                            present = _make_present(scratch, case)
                             broker.fill(case["objects"], 1_695, ["copy"], content=(case["bytes"], md5))
-                            present.unlink()
-                        results.append(_daemon_round(options, case, directory, (source_port, target_port), broker, f"copy-{index}", fill, scratch / "target"))
+
+                        def fill_late():
+                            _make_present(scratch, case).unlink()
+                            fill()
+                        # Many entries would still come in while the first are copied.
+                        is_late = case["bytes"] >= MIB
+                        if not is_late:
+                            fill()
+                        results.append(_daemon_round(options, case, directory, (source_port, target_port), broker, f"copy-{index}",
+                                                     fill_late if is_late else None, scratch / "target"))
                 else:
                     _make_present(scratch, case).unlink()
                     results.append(_c_round(relay if side == "floor" else curl + (["--md5"] if side == "c-md5" else []), case, directory))

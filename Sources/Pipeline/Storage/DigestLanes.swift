@@ -89,7 +89,7 @@ final class DigestLanes {
     for job in rest { end(job) }
   }
 
-  /// Digests what all of them have; what one has beyond that it digests alone.
+  /// Digests what all of them have, then what is left of the longer ones together, until too few are left.
   private func together(_ some: ArraySlice<Job>) {
     var some = Array(some)
     for lane in some.indices {
@@ -98,25 +98,33 @@ final class DigestLanes {
       some[lane].digest.md5.add(UnsafeRawBufferPointer(rebasing: some[lane].bytes[..<head]))
       some[lane].bytes = UnsafeRawBufferPointer(rebasing: some[lane].bytes[head...])
     }
-    let blocks = (some.map(\.bytes.count).min() ?? 0) / MD5.blockBytes
-    if blocks > 0 {
-      withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4 * lanes) { words in
-        withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: lanes) { pointers in
-          for lane in 0..<lanes {
-            // A lane without an object does what another does, for nothing.
-            let job = some[min(lane, some.count - 1)]
-            pointers[lane] = job.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-            for index in 0..<4 { words[index * lanes + lane] = job.digest.md5.words[index] }
-          }
-          db_md5_blocks(pointers.baseAddress, blocks, words.baseAddress)
-          for lane in some.indices {
-            some[lane].digest.md5.advance(to: SIMD4((0..<4).map { words[$0 * lanes + lane] }), blocks: blocks)
-            some[lane].bytes = UnsafeRawBufferPointer(rebasing: some[lane].bytes[(blocks * MD5.blockBytes)...])
-          }
+    while true {
+      for job in some where job.bytes.count < MD5.blockBytes { end(job) }
+      some.removeAll { $0.bytes.count < MD5.blockBytes }
+      guard some.count >= Self.togetherMin, let least = some.map(\.bytes.count).min() else { break }
+      digest(blocks: least / MD5.blockBytes, of: &some)
+    }
+    for job in some { end(job) }
+  }
+
+  /// So many blocks of each, side by side.
+  private func digest(blocks: Int, of some: inout [Job]) {
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4 * lanes) { words in
+      withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: lanes) { pointers in
+        for lane in 0..<lanes {
+          // A lane without an object does what another does, for nothing.
+          let job = some[min(lane, some.count - 1)]
+          pointers[lane] = job.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+          for index in 0..<4 { words[index * lanes + lane] = job.digest.md5.words[index] }
+        }
+        db_md5_blocks(pointers.baseAddress, blocks, words.baseAddress)
+        for lane in some.indices {
+          let own = SIMD4(words[lane], words[lanes + lane], words[2 * lanes + lane], words[3 * lanes + lane])
+          some[lane].digest.md5.advance(to: own, blocks: blocks)
+          some[lane].bytes = UnsafeRawBufferPointer(rebasing: some[lane].bytes[(blocks * MD5.blockBytes)...])
         }
       }
     }
-    for job in some { end(job) }
   }
 
   private func end(_ job: Job) {
