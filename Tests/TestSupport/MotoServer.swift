@@ -36,6 +36,18 @@ public final class MotoServer {
   public func stop() { process?.killNow() }
   public func signal(_ number: Int32) { process?.signal(number) }
 
+  /// Who the tests are at the service; moto takes anybody.
+  public static let region = variable("AWS_REGION") ?? "us-east-1"
+  public static let accessKey = variable("AWS_ACCESS_KEY_ID") ?? "test"
+  public static let secretKey = variable("AWS_SECRET_ACCESS_KEY") ?? "test"
+  public static let sessionToken = variable("AWS_SESSION_TOKEN")
+
+  /// The same in the configuration of a location.
+  public static var account: String {
+    let token = sessionToken.map { ", sessionToken: \"\($0)\"" } ?? ""
+    return "region: \(region), credentials: { accessKey: \"\(accessKey)\", secretKey: \"\(secretKey)\"\(token) }"
+  }
+
   /// A program of that environment.
   public static func tool(_ name: String) throws -> String {
     let path = "\(repositoryRoot)/.build/moto/bin/\(name)"

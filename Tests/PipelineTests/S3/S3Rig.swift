@@ -9,10 +9,8 @@ extension MotoServer {
 
   static func settings(_ endpoints: [String]) -> S3Settings {
     S3Settings(
-      endpoints: endpoints, region: variable("AWS_REGION") ?? "us-east-1",
-      credentials: S3Credentials(
-        accessKey: variable("AWS_ACCESS_KEY_ID") ?? "test", secretKey: variable("AWS_SECRET_ACCESS_KEY") ?? "test",
-        sessionToken: variable("AWS_SESSION_TOKEN")))
+      endpoints: endpoints, region: region,
+      credentials: S3Credentials(accessKey: accessKey, secretKey: secretKey, sessionToken: sessionToken))
   }
 }
 

@@ -27,7 +27,8 @@ private final class Replication {
     redis = try RedisServer()
     let mark = UInt64.random(in: 0...UInt64.max)
     source = S3Side(endpoint: servers[0].endpoint, bucket: "source-\(mark)")
-    targets = servers.map { S3Side(endpoint: $0.endpoint, bucket: "copies-\(mark)") }
+    // Names of their own: a service from outside is both servers at once.
+    targets = servers.enumerated().map { S3Side(endpoint: $1.endpoint, bucket: "copies-\($0)-\(mark)") }
     _ = mkdir("\(directory.path)/plain", 0o755)
     // The broker drops the oldest beyond some MB a partition: many partitions keep a long backlog.
     let topics = ["replication", "replication-status", "replication-failed", "metrics"].map { "backbeat-\($0)" }
@@ -35,9 +36,8 @@ private final class Replication {
       try downbeatBinary(), ["broker", "--partitions", "16", "--topic"] + topics, outputPath: "\(directory.path)/broker")
     let broker = broker
     #expect(eventually { broker.output.contains("\n") })
-    let credentials = "region: us-east-1, credentials: { accessKey: test, secretKey: test }"
     var places = zip(Self.sites, targets).map {
-      "{ site: \($0), type: s3, endpoint: \"\($1.endpoint)\", bucket: \($1.bucket), bucketMatch: true, \(credentials) }"
+      "{ site: \($0), type: s3, endpoint: \"\($1.endpoint)\", bucket: \($1.bucket), bucketMatch: true, \(MotoServer.account) }"
     }
     places.append("{ site: plain, type: file, path: \(directory.path)/plain, bucketMatch: true }")
     try writeFile(
@@ -48,7 +48,7 @@ private final class Replication {
       redis: { host: 127.0.0.1, port: \(redis.port) }
       extensions:
         replication:
-          source: { type: s3, endpoint: "\(source.endpoint)", \(credentials) }
+          source: { type: s3, endpoint: "\(source.endpoint)", \(MotoServer.account) }
           destination:
             bootstrapList:
       \(places.map { "        - \($0)" }.joined(separator: "\n"))
@@ -69,6 +69,13 @@ private final class Replication {
     let fixed = ["resync", "--config", configuration, "--state-dir", "\(directory.path)/state", "--bucket", source.bucket, "--location", site]
     let process = try ChildProcess(try downbeatBinary(), fixed + more, outputPath: "\(directory.path)/resync-\(Instant.nowUncached().ns)")
     #expect(process.wait(within: .seconds(600)) == .exited(0), "\(process.output)")
+    return process.output
+  }
+
+  /// A command of the operator's. - Returns: what it printed.
+  func run(_ arguments: String...) throws -> String {
+    let process = try ChildProcess(try downbeatBinary(), arguments, outputPath: "\(directory.path)/command-\(Instant.nowUncached().ns)")
+    #expect(process.wait(within: .seconds(60)) == .exited(0), "\(process.output)")
     return process.output
   }
 
@@ -217,5 +224,32 @@ private struct Objects: Sendable {
       ((try? readFile("\(path)/\(file)")) ?? []).withUnsafeBytes { md5.add($0) }
       #expect(md5.finish().hex == version.etag, "\(key.debugDescription) at \(file)")
     }
+  }
+
+  /// A bucket that is missing at one place: listed with its reason, and copied when it is there and somebody asks.
+  @Test func whatFailedIsListedAndRetriedFromTheCommandLine() async throws {
+    let (bench, count) = (try Replication(), 12)
+    for side in [bench.source, bench.targets[0]] { try await side.make() }
+    try await bench.source.put(count) { S3Side.Upload(key: "a:b/\($0) ü", bytes: Array("object \($0)".utf8)) }
+    let process = try bench.start()
+    let url = "http://127.0.0.1:\(bench.port)"
+    let (fine, failing) = (Replication.sites[0], Replication.sites[1])
+    for site in [fine, failing] { _ = try bench.resync(site) }
+    let isListed = try eventually(within: .seconds(90)) {
+      let listed = try bench.run("failed", failing, "--json", "--url", url)
+      return (0..<count).allSatisfy { listed.contains("a:b/\($0) ü") } && listed.contains("NoSuchBucket")
+    }
+    #expect(isListed, "\(process.output.suffix(2_000))")
+    let isElsewhere = try eventually(within: .seconds(60)) { try bench.isDone(fine, markers: 0) }
+    #expect(isElsewhere)
+    try await bench.targets[1].make()
+    #expect(try bench.run("retry", failing, "--all", "--url", url).contains("\(count) of \(count)"))
+    let isThere = try eventually(within: .seconds(90)) { try bench.isDone(failing, markers: 0) }
+    #expect(isThere, "\(process.output.suffix(2_000))")
+    #expect(try request("GET", "/_/crr/failed?sitename=\(failing)", port: bench.port).body == #"{"IsTruncated":false,"Versions":[]}"#)
+    #expect(try await bench.targets[1].versions().map(\.value.count) == Array(repeating: 1, count: count))
+    process.signal(SIGTERM)
+    #expect(process.wait() == .exited(0))
+    bench.end()
   }
 }

@@ -13,7 +13,7 @@ private final class S3Serve {
   let servers: [MotoServer]
   /// What stands before each.
   let proxies: [FaultProxy]
-  let bucket = "copies-\(UInt64.random(in: 0...UInt64.max))"
+  private let mark = UInt64.random(in: 0...UInt64.max)
   let port: UInt16
 
   init(servers count: Int) throws {
@@ -29,8 +29,7 @@ private final class S3Serve {
   func configure(behindProxies: Bool = false) throws {
     let endpoints = behindProxies ? proxies.map(\.endpoint) : servers.map(\.endpoint)
     var list = endpoints.enumerated().map {
-      "{ site: s3-\($0.offset), type: s3, endpoint: \"\($0.element)\", region: us-east-1, bucket: \(bucket), "
-        + "credentials: { accessKey: test, secretKey: test } }"
+      "{ site: s3-\($0.offset), type: s3, endpoint: \"\($0.element)\", bucket: \(bucket($0.offset)), \(MotoServer.account) }"
     }
     list.append("{ site: plain, type: file, path: \(directory.path)/plain }")
     try writeFile(
@@ -58,13 +57,16 @@ private final class S3Serve {
     return process
   }
 
-  func makeBuckets() async throws { for server in servers { try await side(server).make() } }
+  func makeBuckets() async throws { for index in servers.indices { try await side(index).make() } }
 
-  private func side(_ server: MotoServer) -> S3Side { S3Side(endpoint: server.endpoint, bucket: bucket) }
+  private func side(_ index: Int) -> S3Side { S3Side(endpoint: servers[index].endpoint, bucket: bucket(index)) }
+
+  /// Names of their own: a service from outside is all servers at once.
+  private func bucket(_ index: Int) -> String { "copies-\(index)-\(mark)" }
 
   /// MD5s (from ETags) by key, and how many versions there are in all.
-  func copies(_ server: MotoServer) async throws -> (etags: [String: String], versions: Int) {
-    let all = try await side(server).versions()
+  func copies(_ index: Int) async throws -> (etags: [String: String], versions: Int) {
+    let all = try await side(index).versions()
     return (all.compactMapValues { $0.last?.etag }, all.values.map(\.count).reduce(0, +))
   }
 
@@ -124,8 +126,8 @@ private final class S3Serve {
     let deadline: Duration = Self.isLong ? .seconds(1_500) : .seconds(240)
     let isDone = eventually(within: deadline) { expected.keys.allSatisfy { bench.status($0) == "COMPLETED" } }
     #expect(isDone, "\(expected.keys.filter { bench.status($0) != "COMPLETED" }.prefix(5)) \(process.output.suffix(2_000))")
-    for server in bench.servers {
-      let copies = try await bench.copies(server)
+    for index in bench.servers.indices {
+      let copies = try await bench.copies(index)
       #expect(Set(copies.etags.keys) == Set(expected.keys.map { "photos/\($0)" }))
       #expect(copies.versions == count, "one version of the copy for each of the source")
       for (name, facts) in expected {
@@ -164,7 +166,7 @@ private final class S3Serve {
     let isDone = eventually(within: .seconds(120)) { (0..<40).allSatisfy { bench.status("o\($0)") == "COMPLETED" } }
     let after = try bench.location("s3-0")
     #expect(isDone && after.contains("\"breaker\":{\"state\":\"closed\""), "\(after) \(process.output.suffix(2_000))")
-    #expect(try await bench.copies(bench.servers[0]).versions == 40)
+    #expect(try await bench.copies(0).versions == 40)
     process.signal(SIGTERM)
     #expect(process.wait() == .exited(0))
   }

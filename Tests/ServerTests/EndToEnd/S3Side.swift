@@ -13,7 +13,9 @@ func onS3<Value: Sendable>(_ endpoint: String, _ body: @escaping @Sendable (S3Cl
     let transport = TransportChoice(reactor: reactor, pool: BlockPool(blocksMax: 32))
     defer { transport.close() }
     let settings = S3Settings(
-      endpoints: [endpoint], region: "us-east-1", credentials: S3Credentials(accessKey: "test", secretKey: "test"))
+      endpoints: [endpoint], region: MotoServer.region,
+      credentials: S3Credentials(
+        accessKey: MotoServer.accessKey, secretKey: MotoServer.secretKey, sessionToken: MotoServer.sessionToken))
     return try await body(S3Client(settings: settings, side: .target, transport: transport))
   }
 }
