@@ -31,7 +31,9 @@ struct Downbeat: ParsableCommand {
       CommandGroup(name: "Daemon", subcommands: [Quickstart.self, Serve.self, CheckConfig.self, ResyncCommand.self, Broker.self]),
       CommandGroup(
         name: "Control",
-        subcommands: [Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Metrics.self, Top.self, Failed.self, Retry.self, Health.self]),
+        subcommands: [
+          Status.self, Pause.self, Resume.self, Schedule.self, Unschedule.self, Metrics.self, Top.self, Failed.self, Retry.self, Health.self,
+        ]),
     ])
 
   /// The words after `downbeat`, in the order of the help.

@@ -1,6 +1,7 @@
+import Testing
+
 // Addresses and the allow-list: every spelling of an entry, mapped addresses, and what never matches.
 @testable import HTTP
-import Testing
 
 struct AddressTests {
   @Test(arguments: [
@@ -30,8 +31,10 @@ struct AddressTests {
     #expect(AllowList(entries).allows(try #require(IPAddress(peer))) == isAllowed)
   }
 
-  @Test(arguments: ["bogus", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8/8", "::1/129", "10.0.0.0/0x8", "/8", "10.0.0.0/ 8",
-    "::ffff:10.0.0.0/8"])
+  @Test(arguments: [
+    "bogus", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8/8", "::1/129", "10.0.0.0/0x8", "/8", "10.0.0.0/ 8",
+    "::ffff:10.0.0.0/8",
+  ])
   func entryThatMeansNothingNeverMatchesAndIsReported(_ entry: String) {
     let list = AllowList([entry])
     #expect(list.invalid == [entry])

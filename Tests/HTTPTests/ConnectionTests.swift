@@ -43,7 +43,8 @@ struct ConnectionTests {
 
   @Test func anyWayOfCuttingPipelinedRequestsGivesTheSameAnswers() throws {
     let server = try Server()
-    let bytes = Array((get("/a") + post("/b", "body") + "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n").utf8)
+    let bytes = Array(
+      (get("/a") + post("/b", "body") + "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n").utf8)
     for cut in 1..<bytes.count {
       let client = server.client()
       client.send(Array(bytes[..<cut]))
@@ -218,7 +219,11 @@ struct ConnectionTests {
     let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(size)"
     client.send("POST /x HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n" + (isChunked ? "\(String(size, radix: 16))\r\n" : ""))
     client.send([UInt8](repeating: 0x7A, count: size))
-    #expect(server.reactor.runUntil { client.pump(receiving: false); return client.unsentCount == 0 })
+    #expect(
+      server.reactor.runUntil {
+        client.pump(receiving: false)
+        return client.unsentCount == 0
+      })
     let answer = try #require(server.reactor.response(for: client))
     #expect(answer.status == 413)
     #expect(server.reactor.ends(client))

@@ -169,7 +169,8 @@ struct HTTPParserTests {
     Accepted("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\n\r\n", "POST", "/", framing: .length(7)),
     Accepted("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", "POST", "/", framing: .chunked),
     Accepted("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: , chunked ,\r\n\r\n", "POST", "/", framing: .chunked),
-    Accepted("DELETE / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", "DELETE", "/", authority: nil,
+    Accepted(
+      "DELETE / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", "DELETE", "/", authority: nil,
       framing: .length(3), keepsAlive: false, minor: 0),
   ]
 

@@ -11,10 +11,11 @@ struct RouterPiecesTests {
     return (try #require(head), bytes)
   }
 
-  @Test(arguments: [
-    ("/", [], false), ("/a", ["a"], false), ("/a/", ["a"], true), ("/_/crr/status", ["_", "crr", "status"], false),
-    ("/a//b", ["a", "", "b"], false), ("//", [""], true), ("/a//", ["a", ""], true), ("/a%2Fb/c", ["a%2Fb", "c"], false),
-  ] as [(String, [String], Bool)])
+  @Test(
+    arguments: [
+      ("/", [], false), ("/a", ["a"], false), ("/a/", ["a"], true), ("/_/crr/status", ["_", "crr", "status"], false),
+      ("/a//b", ["a", "", "b"], false), ("//", [""], true), ("/a//", ["a", ""], true), ("/a%2Fb/c", ["a%2Fb", "c"], false),
+    ] as [(String, [String], Bool)])
   func pathIsSplitBeforeItIsDecoded(_ path: String, _ expected: [String], _ hasTrailingSlash: Bool) {
     let bytes = Array(path.utf8)
     let segments = PathSegments(0..<bytes.count, in: bytes.span)
@@ -53,7 +54,8 @@ struct RouterPiecesTests {
     #expect(equals == isEqual)
   }
 
-  @Test(arguments: [("%41+b", "A+b"), ("%25%34%31", "%41"), ("%", nil), ("%4", nil), ("%4g", nil), ("%ff", nil), ("%C3%A9", "é")] as [(String, String?)])
+  @Test(
+    arguments: [("%41+b", "A+b"), ("%25%34%31", "%41"), ("%", nil), ("%4", nil), ("%4g", nil), ("%ff", nil), ("%C3%A9", "é")] as [(String, String?)])
   func escapesAreDecodedOnceAndStrictly(_ raw: String, _ text: String?) {
     let bytes = Array(raw.utf8)
     let decoded = bytes.span.percentDecoded(0..<bytes.count)

@@ -51,7 +51,9 @@ private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8
   let announcement = PauseAnnouncement(location: "a:\"b", origin: "node-a", after: 17)
   #expect(text(announcement.bytes) == #"{"location":"a:\"b","origin":"node-a","after":17}"#)
   #expect(try PauseAnnouncement(parsing: announcement.bytes) == announcement)
-  for bytes in ["", "[]", "{}", #"{"location":"a","origin":"n"}"#, #"{"location":1,"origin":"n","after":1}"#, #"{"location":"a","origin":"n","after":1.5}"#] {
+  for bytes in [
+    "", "[]", "{}", #"{"location":"a","origin":"n"}"#, #"{"location":1,"origin":"n","after":1}"#, #"{"location":"a","origin":"n","after":1.5}"#,
+  ] {
     #expect(throws: JSONValue.Malformed.self) { try PauseAnnouncement(parsing: Array(bytes.utf8)) }
   }
   for cut in announcement.bytes.indices {

@@ -1,9 +1,10 @@
 // The file operations, each test through the ring and through plain calls.
 internal import CLinux
 internal import Glibc
-@testable import Reactor
 import TestSupport
 import Testing
+
+@testable import Reactor
 
 private let atWorkingDirectory = Int32(-100)
 /// What owns memory that the test itself keeps alive.

@@ -1,7 +1,7 @@
 // Waiting for a condition with a deadline: the only way tests wait.
 internal import CLinux
-public import Reactor
 internal import Glibc
+public import Reactor
 
 /// The seed of this run: `DOWNBEAT_TEST_SEED`, or one from the clock. Print it in every failure.
 public let testSeed: UInt64 = {

@@ -1,7 +1,7 @@
 // A reactor thread and an actor on it, for tests of async code that must run on a reactor.
 internal import CLinux
-public import Reactor
 internal import Glibc
+public import Reactor
 
 public actor ReactorWorker {
   private nonisolated let thread: ReactorThread

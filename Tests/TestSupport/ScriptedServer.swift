@@ -67,7 +67,9 @@ public final class ScriptedServer: Sendable {
       address.sin6_addr = in6addr_loopback
       var size = socklen_t(MemoryLayout<sockaddr_in6>.size)
       let code = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, size) == 0 && Glibc.listen(fd, 512) == 0 ? getsockname(fd, $0, &size) : -1 }
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(fd, $0, size) == 0 && Glibc.listen(fd, 512) == 0 ? getsockname(fd, $0, &size) : -1
+        }
       }
       return code == 0 ? UInt16(bigEndian: address.sin6_port) : nil
     }
@@ -96,7 +98,9 @@ private final class ScriptedAcceptor: EventSource {
   private let atHead: @Sendable (ScriptedServer.Request) -> [ScriptedServer.Step]?
   private let answer: Script
 
-  init(_ fd: Int32, _ seen: SeenRequests, _ atHead: @escaping @Sendable (ScriptedServer.Request) -> [ScriptedServer.Step]?, _ answer: @escaping Script) {
+  init(
+    _ fd: Int32, _ seen: SeenRequests, _ atHead: @escaping @Sendable (ScriptedServer.Request) -> [ScriptedServer.Step]?, _ answer: @escaping Script
+  ) {
     (self.fd, self.seen, self.atHead, self.answer) = (fd, seen, atHead, answer)
   }
 
@@ -159,7 +163,9 @@ private final class ScriptedConnection: EventSource {
       input.removeFirst(end)
       let words = head.split(separator: " ", maxSplits: 2)
       length = 0
-      for line in head.split(separator: "\r\n") where line.lowercased().hasPrefix("content-length:") { length = Int(line.split(separator: " ")[1]) ?? 0 }
+      for line in head.split(separator: "\r\n") where line.lowercased().hasPrefix("content-length:") {
+        length = Int(line.split(separator: " ")[1]) ?? 0
+      }
       let begun = ScriptedServer.Request(
         method: String(words[0]), target: String(words[1]), head: head, body: [], connection: number, number: requests)
       requests += 1

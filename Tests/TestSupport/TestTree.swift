@@ -1,8 +1,8 @@
 // A directory tree of a test's own, with the few file helpers the storage tests need. Sendable, so that a test can use it
 // from a reactor's thread too.
 internal import CLinux
-internal import Reactor
 internal import Glibc
+internal import Reactor
 
 /// A directory of its own for one test, removed with everything in it.
 public final class TestTree: Sendable {

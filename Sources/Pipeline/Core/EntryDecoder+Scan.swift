@@ -221,8 +221,7 @@ extension EntryDecoder {
     return value
   }
 
-  private static func scanDeleteMarker(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason)
-  {
+  private static func scanDeleteMarker(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason) {
     switch try NestedJSON.peek(text, &at).byte {
     case UInt8(ascii: "t"): fields.isDeleteMarker = true
     // Old blobs have an empty string there.

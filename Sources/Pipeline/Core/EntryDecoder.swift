@@ -85,7 +85,8 @@ public enum EntryDecoder {
       let orderKey = OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: payload), in: payload)
       return .replicate(
         EntryRouting(
-          orderKey: orderKey, dedupeHash: fields.dedupeHash(orderKey, in: payload), contentLength: max(0, fields.contentLength), content: fields.content,
+          orderKey: orderKey, dedupeHash: fields.dedupeHash(orderKey, in: payload), contentLength: max(0, fields.contentLength),
+          content: fields.content,
           isDeleteMarker: fields.isDeleteMarker))
     case .skip(let reason): return .skip(reason)
     case .deadLetter(let reason): return .deadLetter(reason)

@@ -161,7 +161,8 @@ public struct LocationMachine: Sendable {
     case .resuming: .resuming
     case .enabled: .enabled
     case .pausing(.draining), .pausing(.committing), .pausing(.commitBackoff), .stopping(.draining), .stopping(.committing),
-      .stopping(.commitBackoff): .pausing
+      .stopping(.commitBackoff):
+      .pausing
     }
   }
 

@@ -172,7 +172,7 @@ public actor FailedDesk {
 
   /// Ends the thread. - Blocking: until its present turn is over. Not from the desk's own thread.
   public nonisolated func stop() {
-    guard let running = thread.withLock({ thread in (thread, thread = nil).0 }) else { return }
+    guard let running = thread.withLock({ $0.take() }) else { return }
     running.handle.stop()
     running.join()
   }

@@ -113,9 +113,10 @@ extension Consumer {
     }
     slots[index].next = end.low.value
     slots[index].hasTaken = false
-    skip(OffsetGap(
-      partition: partition, start: Offset(offset), end: end.low,
-      cause: offset < end.low.value ? .belowLogStart : .beyondLogEnd))
+    skip(
+      OffsetGap(
+        partition: partition, start: Offset(offset), end: end.low,
+        cause: offset < end.low.value ? .belowLogStart : .beyondLogEnd))
   }
 
   /// - Parameter batch: its first offset, which is all librdkafka tells of it.

@@ -262,7 +262,7 @@ public final class Consumer: EventSource, TimerTarget {
       rd_kafka_message_destroy(raw)
     }
     for event in events.take() { handle(event) }
-    surveys.take().forEach { answer($0) }
+    for survey in surveys.take() { answer(survey) }
     return polls == Self.controlPollsPerTurnMax
   }
 

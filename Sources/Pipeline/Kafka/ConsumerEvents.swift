@@ -38,7 +38,10 @@ final class ConsumerEvents: @unchecked Sendable {  // `list` is touched only by 
   func close() { isOpen.store(false, ordering: .releasing) }
 
   func log(_ line: KafkaLogLine) {
-    guard logLines < Self.logLinesMax else { return logLinesDropped += 1 }
+    guard logLines < Self.logLinesMax else {
+      logLinesDropped += 1
+      return
+    }
     logLines += 1
     list.append(.logged(line))
   }

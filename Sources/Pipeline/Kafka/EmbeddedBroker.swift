@@ -28,8 +28,17 @@ public final class EmbeddedBroker: Sendable {
 
   /// Requests faults can be injected into; the numbers are Kafka's API keys.
   public enum Request: Int16, Sendable, CaseIterable {
-    case produce = 0, fetch = 1, listOffsets = 2, metadata = 3, offsetCommit = 8, offsetFetch = 9, findCoordinator = 10
-    case joinGroup = 11, heartbeat = 12, leaveGroup = 13, syncGroup = 14
+    case produce = 0
+    case fetch = 1
+    case listOffsets = 2
+    case metadata = 3
+    case offsetCommit = 8
+    case offsetFetch = 9
+    case findCoordinator = 10
+    case joinGroup = 11
+    case heartbeat = 12
+    case leaveGroup = 13
+    case syncGroup = 14
   }
 
   /// A topic to create before the first client comes.

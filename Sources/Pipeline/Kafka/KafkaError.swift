@@ -1,8 +1,8 @@
+internal import CRdkafka
 // What can go wrong between us and Kafka, as one value: librdkafka's code, the call or event that reported it and, where
 // there is one, the topic and partition. The texts are librdkafka's; no property value is ever put into one.
 // It deliberately is no enum of cases: librdkafka knows some 150 codes and a broker may answer with a newer one.
 public import PipelineCore
-internal import CRdkafka
 
 public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
   /// librdkafka's number: negative for errors found in the client, positive for the broker's own.

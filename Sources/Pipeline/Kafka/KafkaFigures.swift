@@ -75,7 +75,10 @@ public struct KafkaFigures: Hashable, Sendable {
 
     private mutating func value(_ visit: ([ArraySlice<UInt8>], Value) -> Void) {
       skipSpace()
-      guard at < bytes.count, path.count < KafkaFigures.depthMax else { return at = bytes.count }
+      guard at < bytes.count, path.count < KafkaFigures.depthMax else {
+        at = bytes.count
+        return
+      }
       switch bytes[at] {
       case UInt8(ascii: "{"): object(visit)
       case UInt8(ascii: "["): array(visit)

@@ -1,3 +1,4 @@
+internal import CRdkafka
 // One message taken from librdkafka, with one owner. It may be handed to a worker and destroyed there.
 //
 // Sendable although it holds pointers: there is exactly one owner at any time (~Copyable), the message does not change
@@ -5,7 +6,6 @@
 // It keeps its instance alive, so a message outlives its consumer safely. It also keeps the whole fetched batch it
 // came in: hold few, and not for ever.
 public import PipelineCore
-internal import CRdkafka
 
 public struct KafkaMessage: ~Copyable, @unchecked Sendable {  // one owner, atomic counts: see above
   private let raw: UnsafeMutablePointer<rd_kafka_message_t>

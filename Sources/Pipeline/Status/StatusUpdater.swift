@@ -48,7 +48,8 @@ public final class StatusUpdater: EntryProcessor {
         return try await attempt(entry, report)
       } catch {
         guard error.isRetryable else { return refused(entry, report, error) }
-        let delay = policy.delay(retries: min(retries, policy.retriesMax.map { max(0, $0 - 1) } ?? retries), elapsed: .zero, random: Double.random(in: 0..<1))
+        let delay = policy.delay(
+          retries: min(retries, policy.retriesMax.map { max(0, $0 - 1) } ?? retries), elapsed: .zero, random: Double.random(in: 0..<1))
         retries += 1
         await Reactor.current?.pause(for: delay ?? policy.delayMax)
       }
@@ -81,9 +82,11 @@ public final class StatusUpdater: EntryProcessor {
       counters.countReplay(site: report.site, bytes: entry.hasData ? entry.contentLength : 0)
       return result(
         .done(bytes: 0),
-        [OutgoingMessage(
-          topic: topic, key: EntryEncoder.messageKey(bucket: entry.bucket, key: entry.key),
-          value: EntryEncoder.republished(entry, as: .replay(site: report.site, replayCount: count)))])
+        [
+          OutgoingMessage(
+            topic: topic, key: EntryEncoder.messageKey(bucket: entry.bucket, key: entry.key),
+            value: EntryEncoder.republished(entry, as: .replay(site: report.site, replayCount: count)))
+        ])
     case .fail?:
       try await write(.failed, entry, report, version)
       counters.count(.failed, site: report.site, latencyMs: Self.latencyMs(entry))

@@ -101,8 +101,9 @@ enum VersionOrder {
   }
 
   static func isComparable(_ first: String, _ second: String) -> Bool {
-    first.utf8.count == second.utf8.count && [first, second].allSatisfy { id in
-      id.utf8.count >= 20 && id.utf8.prefix(20).allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-    }
+    first.utf8.count == second.utf8.count
+      && [first, second].allSatisfy { id in
+        id.utf8.count >= 20 && id.utf8.prefix(20).allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      }
   }
 }

@@ -65,8 +65,11 @@ extension FileDestination {
     guard case .place(let place) = looked, location.layout.naming == .verbatim, case .file(let file) = place.found,
       case .ours(let record) = file.state, !record.isDisplaced
     else { return looked }
-    return .place(Place(object: object, path: path, directory: place.directory, found: .file(
-      TargetFile(file: file.file, stat: file.stat, state: .foreign))))
+    return .place(
+      Place(
+        object: object, path: path, directory: place.directory,
+        found: .file(
+          TargetFile(file: file.file, stat: file.stat, state: .foreign))))
   }
 
   /// - Parameters:

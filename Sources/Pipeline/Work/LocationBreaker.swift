@@ -12,7 +12,10 @@ public final class LocationBreaker: Sendable {
 
   /// What an operator sees.
   public struct View: Hashable, Sendable {
-    public enum State: String, Hashable, Sendable { case closed, open, halfOpen = "half-open" }
+    public enum State: String, Hashable, Sendable {
+      case closed, open
+      case halfOpen = "half-open"
+    }
     public var state: State
     /// Unix milliseconds.
     public var sinceMs: Int64

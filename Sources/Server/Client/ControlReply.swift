@@ -84,12 +84,14 @@ enum ControlReply {
   }
 
   /// `GET /crr/failed`; names as they stand in the answer.
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   struct FailedPage: Decodable {
     var IsTruncated: Bool
     var Versions: [FailedItem]
     var NextMarker: Int64?
   }
 
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   struct FailedItem: Decodable, Hashable {
     var Bucket: String
     var Key: String

@@ -102,7 +102,8 @@ struct ResyncCommand: ParsableCommand {
     let onTheWay = counts.unacknowledged > 0 ? ", \(counts.unacknowledged) messages unacknowledged" : ""
     if counts.isBrokerSilent {
       throw CommandFailure.running(
-        "the brokers have acknowledged nothing for \(Resync.silenceMax)\(onTheWay); look at kafka.hosts, the same command goes on with what is not done")
+        "the brokers have acknowledged nothing for \(Resync.silenceMax)\(onTheWay); look at kafka.hosts, the same command goes on with what is not done"
+      )
     }
     if !counts.isFinished { throw CommandFailure.running("interrupted\(onTheWay); the same command goes on with what is not done") }
     if counts.failures > 0 { throw SilentExit(status: ExitStatus.failed) }

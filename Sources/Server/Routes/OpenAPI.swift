@@ -118,7 +118,10 @@ enum OpenAPI {
       [operation("get", "metricsOf", "One counter", [(200, "Metrics"), (404, "Error"), (503, "Error")], tag: "metrics")]),
     path(
       "/metrics/crr/{location}/progress/{bucket}/{key}", [location] + object,
-      [operation("get", "progress", "How much of an object version has been copied", [(200, "Progress"), (404, "Error"), (503, "Error")], tag: "metrics")]),
+      [
+        operation(
+          "get", "progress", "How much of an object version has been copied", [(200, "Progress"), (404, "Error"), (503, "Error")], tag: "metrics")
+      ]),
     path(
       "/metrics/crr/{location}/throughput/{bucket}/{key}", [location] + object,
       [operation("get", "throughput", "Rate of copying an object version", [(200, "Throughput"), (404, "Error"), (503, "Error")], tag: "metrics")]),

@@ -18,7 +18,8 @@ enum NodeAPI {
       providers.failedList = NodeFailedList(lists, reactor: node.reactor.handle)
       providers.locationMetrics = NodeLocationMetrics(node: node)
     }
-    return Routes(service: NodeControl(node: node), policy: policy(node.plan.configuration.server), providers: providers,
+    return Routes(
+      service: NodeControl(node: node), policy: policy(node.plan.configuration.server), providers: providers,
       pages: Dashboard.pages)
   }
 }

@@ -147,7 +147,10 @@ final class ReplicationNode {
   /// Applies what can change while running. What needs a restart is named, not half applied.
   func reload(_ configuration: Configuration) {
     guard !lifecycle.isStopping else { return }
-    guard openReloads == 0 else { return nextReload = configuration }
+    guard openReloads == 0 else {
+      nextReload = configuration
+      return
+    }
     let reload = Reload(of: plan, to: configuration)
     plan = reload.plan
     served.planChanged(LocationPlanner(plan: plan, bootstrapServers: bootstrapServers))

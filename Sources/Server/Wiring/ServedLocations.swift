@@ -136,7 +136,10 @@ final class ServedLocations {
   func didStop(_ controller: LocationController) {
     let site = controller.site
     guard let (open, completion) = leaving[site] else { return }
-    guard open == 1 else { return leaving[site] = (open - 1, completion) }
+    guard open == 1 else {
+      leaving[site] = (open - 1, completion)
+      return
+    }
     leaving[site] = nil
     guard !node.isStopping else { return }
     controllers.removeAll { $0.site == site }

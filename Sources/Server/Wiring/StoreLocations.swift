@@ -45,7 +45,9 @@ struct StoreLocations {
         let location = try FileLocation.openSource(root, layout: layout, note: Self.note(log, root))
         source = .file(location)
         // With a status topic the status processor writes them.
-        status = plan.tree != nil || plan.statusTopic != nil ? nil
+        status =
+          plan.tree != nil || plan.statusTopic != nil
+          ? nil
           : FileSourceStatus(location: location, fallbackDirectory: "\(plan.stateDirectory)/source-status", note: Self.note(log, root))
       } catch {
         throw NodeFailure("source: \(error.message)")

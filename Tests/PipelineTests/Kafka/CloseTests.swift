@@ -1,3 +1,5 @@
+internal import CLinux
+internal import Glibc
 // Closing ends, from every state, and leaves no thread, instance or descriptor behind.
 import PipelineCore
 import Reactor
@@ -5,9 +7,6 @@ import TestSupport
 import Testing
 
 @testable import Pipeline
-
-internal import CLinux
-internal import Glibc
 
 extension KafkaTests {
   @Suite struct CloseTests {

@@ -59,9 +59,10 @@ extension KafkaTests {
       // The mock may need more than one round to agree.
       try #require(fixture.wait(40, for: shareIsEven))
       #expect(fixture.wait { seen(first, second).allSatisfy { $0 == Set(0..<200) } })
-      #expect(fixture.wait(40) {
-        shareIsEven() && second.commitSucceeds(fixture) && first.commitSucceeds(fixture)
-      })  // refused while members join
+      #expect(
+        fixture.wait(40) {
+          shareIsEven() && second.commitSucceeds(fixture) && first.commitSucceeds(fixture)
+        })  // refused while members join
 
       #expect(second.close(fixture))
       try #require(fixture.wait(40) { first.consumer.partitions.count == 4 })

@@ -53,9 +53,10 @@ extension KafkaTests {
       owner.taken = []
       try owner.consumer.subscribe()
       #expect(fixture.wait { owner.taken.count == Int(160 - low) + 5 })
-      #expect(owner.gaps == [
-        OffsetGap(partition: Partition(0), start: Offset(30), end: Offset(low), cause: .belowLogStart)
-      ])
+      #expect(
+        owner.gaps == [
+          OffsetGap(partition: Partition(0), start: Offset(30), end: Offset(low), cause: .belowLogStart)
+        ])
       #expect(owner.taken.filter { $0.partition == 0 }.map(\.offset) == Array(low..<160))
       #expect(owner.taken.filter { $0.partition == 1 }.map(\.offset) == Array(35..<40))
       #expect(owner.consumer.statistics.gaps == 1)
@@ -91,9 +92,10 @@ extension KafkaTests {
       #expect(fixture.wait { owner.commits.count == 1 })
       try owner.consumer.subscribe()
       #expect(fixture.wait { owner.taken.count == 20 })
-      #expect(owner.gaps == [
-        OffsetGap(partition: Partition(0), start: Offset(1_000), end: Offset(0), cause: .beyondLogEnd)
-      ])
+      #expect(
+        owner.gaps == [
+          OffsetGap(partition: Partition(0), start: Offset(1_000), end: Offset(0), cause: .beyondLogEnd)
+        ])
       #expect(owner.close(fixture))
     }
 
@@ -140,9 +142,10 @@ extension KafkaTests {
       fixture.spin(100)
       #expect(owner.taken.filter { $0.partition == 0 }.map(\.offset) == Array(0..<10) + Array(17..<27))
       #expect(owner.taken.filter { $0.partition == 1 }.map(\.offset) == Array(0..<10))
-      #expect(owner.gaps == [
-        OffsetGap(partition: Partition(0), start: Offset(10), end: Offset(17), cause: .unreadable)
-      ])
+      #expect(
+        owner.gaps == [
+          OffsetGap(partition: Partition(0), start: Offset(10), end: Offset(17), cause: .unreadable)
+        ])
       #expect(owner.consumer.statistics.jumps == 0 && owner.consumer.statistics.repeats == 0)
       #expect(owner.close(fixture))
     }

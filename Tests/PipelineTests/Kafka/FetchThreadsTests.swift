@@ -18,7 +18,9 @@ extension KafkaTests {
       // Other tests start and end threads meanwhile, so one of each kind is looked for, no more.
       func started(_ name: String, _ expected: Int) -> Bool {
         // A thread that ends while it is read is none.
-        return tasks().filter { !before.contains($0) }.contains { (try? comm($0))?.hasPrefix(name) == true && (try? niceness("/proc/self/task/\($0)/stat")) == expected }
+        return tasks().filter { !before.contains($0) }.contains {
+          (try? comm($0))?.hasPrefix(name) == true && (try? niceness("/proc/self/task/\($0)/stat")) == expected
+        }
       }
       #expect(fixture.wait(30) { started("rdk:broker", own + Int(FetchThreads.niceness)) })
       #expect(fixture.wait(30) { started("rdk:main", own) })

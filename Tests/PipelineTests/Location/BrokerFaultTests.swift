@@ -229,11 +229,12 @@ private struct Faults {
 
   private func produce(_ bench: LocationBench, from: Int, to: Int) throws {
     for start in stride(from: from, to: to, by: 1_000) {
-      try bench.produce((start..<min(start + 1_000, to)).map { number in
-        let key = number % Self.keys
-        let text = entryText("k\(key)", version: String(number))
-        return (Array("photos%2Fk\(key)".utf8), Array(text.utf8), Partition(Int32(key % Self.partitions)))
-      })
+      try bench.produce(
+        (start..<min(start + 1_000, to)).map { number in
+          let key = number % Self.keys
+          let text = entryText("k\(key)", version: String(number))
+          return (Array("photos%2Fk\(key)".utf8), Array(text.utf8), Partition(Int32(key % Self.partitions)))
+        })
     }
   }
 

@@ -55,7 +55,11 @@ import Testing
     #expect(slow.answer == nil && slow.ms >= wait && slow.ms < wait + 1_500, "\(slow)")
     try bench.broker.setRoundTrip(milliseconds: 0)
     var known: [PartitionSurvey]?
-    #expect(bench.runUntil { known = bench.location.keptSurvey.waiting.isEmpty ? ask().answer : nil; return known != nil })
+    #expect(
+      bench.runUntil {
+        known = bench.location.keptSurvey.waiting.isEmpty ? ask().answer : nil
+        return known != nil
+      })
     try bench.broker.setRoundTrip(milliseconds: 4_000)
     // The first may still be answered by what was on its way.
     _ = ask()

@@ -1,8 +1,8 @@
 // A location whose target is ill, beside one that is well, on the same workers: whatever the fault, the other keeps its rate,
 // nothing wrong is ever at the target, and all is well again when the fault has gone.
 import PipelineCore
-import Testing
 import TestSupport
+import Testing
 
 @testable import Pipeline
 @testable import Reactor

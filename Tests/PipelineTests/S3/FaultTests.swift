@@ -1,7 +1,7 @@
+import TestSupport
 // Everything that can go wrong between a store and its service, made to go wrong by a proxy: never a wrong copy that counts as
 // one, the right reason, and all well again when the fault has gone.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 @testable import PipelineCore
@@ -39,19 +39,29 @@ import TestSupport
     Case(name: "error in a 200", fault: .errorInsideSuccess, method: "PUT", reason: .targetUnavailable, isOutage: true),
     Case(name: "redirect loop", fault: .redirect, method: "PUT", reason: .redirected),
     Case(name: "parts: 500", fault: .answer(500, code: ""), method: "PUT", part: "partNumber=2", size: 20_000_000, reason: .targetUnavailable),
-    Case(name: "parts: reset", fault: .resetRequest(after: 1_000_000), method: "PUT", part: "partNumber=2", size: 20_000_000, reason: .targetUnavailable),
-    Case(name: "parts: wrong ETag", fault: .wrongETag, method: "PUT", part: "partNumber=1", size: 20_000_000, reason: .checksumMismatch, isOutage: false),
+    Case(
+      name: "parts: reset", fault: .resetRequest(after: 1_000_000), method: "PUT", part: "partNumber=2", size: 20_000_000, reason: .targetUnavailable),
+    Case(
+      name: "parts: wrong ETag", fault: .wrongETag, method: "PUT", part: "partNumber=1", size: 20_000_000, reason: .checksumMismatch, isOutage: false),
     Case(
       name: "completion: error in a 200", fault: .errorInsideSuccess, method: "POST", part: "?uploadId=", size: 20_000_000,
       reason: .targetUnavailable),
     Case(name: "source: 500", fault: .answer(500, code: ""), method: "GET", isAtSource: true, reason: .sourceUnavailable),
-    Case(name: "source: 403", fault: .answer(403, code: "AccessDenied"), method: "GET", isAtSource: true, reason: .sourceUnreadable, isRetryable: false, isOutage: false),
-    Case(name: "source: 404", fault: .answer(404, code: "NoSuchKey"), method: "GET", isAtSource: true, reason: .sourceNotFound, isRetryable: false, isOutage: false),
+    Case(
+      name: "source: 403", fault: .answer(403, code: "AccessDenied"), method: "GET", isAtSource: true, reason: .sourceUnreadable, isRetryable: false,
+      isOutage: false),
+    Case(
+      name: "source: 404", fault: .answer(404, code: "NoSuchKey"), method: "GET", isAtSource: true, reason: .sourceNotFound, isRetryable: false,
+      isOutage: false),
     Case(name: "source: reset", fault: .resetAnswer(after: 50_000), method: "GET", isAtSource: true, reason: .sourceUnavailable),
     Case(name: "source: short", fault: .shortAnswer(after: 50_000), method: "GET", isAtSource: true, reason: .sourceUnavailable),
     Case(name: "source: flipped byte", fault: .flip(at: 77_777), method: "GET", isAtSource: true, reason: .checksumMismatch, isOutage: false),
-    Case(name: "source: flipped byte, longer", fault: .flip(at: 777_777), method: "GET", size: 1_000_000, isAtSource: true, reason: .checksumMismatch, isOutage: false),
-    Case(name: "source: flipped byte, parts", fault: .flip(at: 7_777_777), method: "GET", size: 20_000_000, isAtSource: true, reason: .checksumMismatch, isOutage: false),
+    Case(
+      name: "source: flipped byte, longer", fault: .flip(at: 777_777), method: "GET", size: 1_000_000, isAtSource: true, reason: .checksumMismatch,
+      isOutage: false),
+    Case(
+      name: "source: flipped byte, parts", fault: .flip(at: 7_777_777), method: "GET", size: 20_000_000, isAtSource: true, reason: .checksumMismatch,
+      isOutage: false),
     Case(name: "source: stalled", fault: .stall, method: "GET", isAtSource: true, reason: .timedOut),
   ]
 

@@ -1,6 +1,6 @@
+import TestSupport
 // Copies between real S3 servers (two processes), and between S3 and directories.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 @testable import Reactor
@@ -126,7 +126,11 @@ import TestSupport
       #expect(await bench.replicate("k", change: second).isCopied)
       #expect(await bench.replicate("k", change: first) == .skippedNewerThere)
       // Times in seconds, and ids that say nothing of their order.
-      #expect((await bench.replicate("k") { first(&$0); $0.lastModified = "2031-01-01T00:00:01.000Z" }).isSkipped)
+      #expect(
+        (await bench.replicate("k") {
+          first(&$0)
+          $0.lastModified = "2031-01-01T00:00:01.000Z"
+        }).isSkipped)
       #expect(await bench.replicate("k", change: second).isSkipped)
       #expect(try await bench.rig.get(bench.target, bench.targetBucket, "k").body == Array("newer".utf8))
       #expect(try await bench.rig.client(bench.target).versions(of: bench.targetBucket).versions.count == 2)
@@ -145,7 +149,11 @@ import TestSupport
       #expect(outcome.isCopied, "\(outcome)")
       #expect(await bench.replicate("t", change: tagged).isSkipped)
       #expect(Set(try await bench.rig.client(bench.target).tags(bench.targetBucket, "t")) == [.init("a", "1"), .init("b", "c@d + e/f=g")])
-      #expect((await bench.replicate("t") { $0.versionId = version; $0.extent = .tags }).isCopied)
+      #expect(
+        (await bench.replicate("t") {
+          $0.versionId = version
+          $0.extent = .tags
+        }).isCopied)
       #expect(try await bench.rig.client(bench.target).tags(bench.targetBucket, "t").isEmpty)
       #expect(try await bench.rig.client(bench.target).versions(of: bench.targetBucket).versions.count == 1, "tags make no version")
 
@@ -160,7 +168,11 @@ import TestSupport
       #expect(try await bench.rig.get(bench.target, bench.targetBucket, "t").body == Array("tagged".utf8))
       // The copy lacks this version: all of it is copied.
       let other = try await bench.rig.put(bench.source, bench.sourceBucket, "u", Array("whole".utf8))
-      #expect((await bench.replicate("u") { $0.versionId = other; $0.extent = .tags }).isCopied)
+      #expect(
+        (await bench.replicate("u") {
+          $0.versionId = other
+          $0.extent = .tags
+        }).isCopied)
       #expect(try await bench.rig.get(bench.target, bench.targetBucket, "u").body == Array("whole".utf8))
     }
   }
@@ -189,7 +201,11 @@ import TestSupport
       #expect(await bench.replicate("d", change: first).isSkipped)
       #expect(try await bench.rig.client(bench.target).versions(of: bench.targetBucket).versions.count == 2)
       let new = try await bench.rig.put(bench.source, bench.sourceBucket, "d", Array("again".utf8))
-      #expect((await bench.replicate("d") { $0.versionId = new; $0.lastModified = "2031-03" }).isCopied)
+      #expect(
+        (await bench.replicate("d") {
+          $0.versionId = new
+          $0.lastModified = "2031-03"
+        }).isCopied)
     }
   }
 

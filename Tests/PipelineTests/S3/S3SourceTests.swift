@@ -1,7 +1,7 @@
 // A bucket as the source of a status processor and of a resync: statuses as tags, versions as a list.
 import PipelineCore
-import Testing
 import TestSupport
+import Testing
 
 @testable import Pipeline
 @testable import Reactor

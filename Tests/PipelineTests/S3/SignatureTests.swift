@@ -1,6 +1,6 @@
+import TestSupport
 // Signature Version 4 against the examples AWS publishes, and against AWS's own Python library for keys they have none for.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 
@@ -94,7 +94,8 @@ import TestSupport
 
   private func outgoing(_ request: S3Request, _ settings: S3Settings = settings) -> OutgoingRequest {
     let signer = SignatureV4(credentials: settings.credentials, region: settings.region)
-    return request.outgoing(settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, time: AmazonTime.basic(iso: "2013-05-24T00:00:00.000Z"))
+    return request.outgoing(
+      settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, time: AmazonTime.basic(iso: "2013-05-24T00:00:00.000Z"))
   }
 
   @Test func bucketsStandInThePathOrInTheHost() {

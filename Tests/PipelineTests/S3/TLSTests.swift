@@ -1,6 +1,6 @@
+import TestSupport
 // HTTPS with an authority of one's own.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 @testable import Reactor

@@ -43,8 +43,7 @@ import Testing
     return found
   }
 
-  private func replace(_ store: ZooKeeperStore, _ json: String, _ version: StateVersion) -> Result<StateVersion, StateStoreError>?
-  {
+  private func replace(_ store: ZooKeeperStore, _ json: String, _ version: StateVersion) -> Result<StateVersion, StateStoreError>? {
     var found: Result<StateVersion, StateStoreError>?
     store.replace(key, json: bytes(json), expecting: version) { found = $0 }
     #expect(reactor.runUntil { found != nil })

@@ -1,10 +1,11 @@
 // Copies from tree to tree: what arrives, what is written twice, what is overwritten. Each through the ring and plainly.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
 import Reactor
 import TestSupport
 import Testing
+
+@testable import Pipeline
 
 @Suite struct CopyTests {
   static let modes: [FileOperationsMode] = [.automatic, .plain]
@@ -35,10 +36,11 @@ import Testing
     #expect(stat.st_mtim.tv_sec == 1_700_000_000 && stat.st_mtim.tv_nsec == 123_456_789)
     #expect(attribute(copy, "user.dr-replication-status") == "COMPLETED")
     let record = try #require(attribute(copy, "user.downbeat"))
-    #expect(record == """
-      {"v":1,"size":5,"mtime":1700000000123456789,"md5":"5d41402abc4b2a76b9719d911017c592",\
-      "copySize":5,"copyMtime":1700000000123456789}
-      """)
+    #expect(
+      record == """
+        {"v":1,"size":5,"mtime":1700000000123456789,"md5":"5d41402abc4b2a76b9719d911017c592",\
+        "copySize":5,"copyMtime":1700000000123456789}
+        """)
   }
 
   @Test(arguments: modes, sizes) func everySizeArrivesWhole(mode: FileOperationsMode, size: Int) async throws {
@@ -120,7 +122,11 @@ import Testing
       #expect(outcome.reason == .targetChanged)
       #expect("\(outcome)".contains("\(trees.target.path)/x") && "\(outcome)".contains("--force"))
       #expect(trees.target.read("x") == Array("local".utf8))
-      #expect(await rig.replicate("x") { $0.isDeleteMarker = true; $0.versionId = "v" }.reason == .targetChanged)
+      #expect(
+        await rig.replicate("x") {
+          $0.isDeleteMarker = true
+          $0.versionId = "v"
+        }.reason == .targetChanged)
       #expect(await rig.replicate("x") { $0.force = true }.isCopied)
       #expect(trees.target.read("x") == Array("later".utf8))
 

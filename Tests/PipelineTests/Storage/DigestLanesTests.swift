@@ -1,6 +1,6 @@
+import TestSupport
 // Digests of several objects side by side are those of each alone, whatever their lengths and however they are cut.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 @testable import Reactor

@@ -1,10 +1,11 @@
 // Disks that are full, read-only or broken; and processes that die at any step.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
-@testable import Reactor
 import TestSupport
 import Testing
+
+@testable import Pipeline
+@testable import Reactor
 
 /// Per thread, unlike setuid; declared by hand because the header is not part of the Glibc module.
 @_silgen_name("setfsuid") private func setfsuid(_ user: UInt32) -> Int32

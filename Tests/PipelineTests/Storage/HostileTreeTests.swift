@@ -1,11 +1,12 @@
 // Trees that try to lead a copy out of its root, or change under it.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
-@testable import Reactor
 internal import Synchronization
 import TestSupport
 import Testing
+
+@testable import Pipeline
+@testable import Reactor
 
 @Suite struct HostileTreeTests {
   @Test(arguments: CopyTests.modes) func noKeyLeavesTheRoot(mode: FileOperationsMode) async throws {
@@ -25,8 +26,10 @@ import Testing
         #expect(await mapped.replicate(key).isCopied, "\(key)")
       }
     }
-    #expect(trees.copies == ["%2E%2E/outside", "%00/etc/passwd", ".downbeat/x", "a/%2E%2E/%2E%2E/outside", "inside%00.txt"]
-      .map { "bkt/\($0)" }.sorted())
+    #expect(
+      trees.copies
+        == ["%2E%2E/outside", "%00/etc/passwd", ".downbeat/x", "a/%2E%2E/%2E%2E/outside", "inside%00.txt"]
+        .map { "bkt/\($0)" }.sorted())
   }
 
   @Test(arguments: CopyTests.modes) func linksAndSpecialFilesOfTheSourceAreRefused(mode: FileOperationsMode) async throws {
@@ -62,7 +65,11 @@ import Testing
       let rig = try StorageRig(trees.source.path, to: trees.target.path, files: files)
       for key in ["d/file", "file", "dangling"] {
         #expect(await rig.replicate(key).reason == .targetOccupied, "\(key)")
-        #expect(await rig.replicate(key) { $0.isDeleteMarker = true; $0.versionId = "v" } != .removed)
+        #expect(
+          await rig.replicate(key) {
+            $0.isDeleteMarker = true
+            $0.versionId = "v"
+          } != .removed)
       }
       // Forced, the link itself gives way; a linked directory never does.
       #expect(await rig.replicate("file") { $0.force = true }.isCopied)

@@ -1,11 +1,12 @@
 // Blocks, digests, shared directory syncs, statuses on a source.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
 import PipelineCore
-@testable import Reactor
 import TestSupport
 import Testing
+
+@testable import Pipeline
+@testable import Reactor
 
 @Suite struct PartsTests {
   @Test func digestsAreThePublishedOnes() throws {

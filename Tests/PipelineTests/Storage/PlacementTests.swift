@@ -1,10 +1,11 @@
 // Keys that are directories as well, versions in and out of order, trees without attributes, the lister's probe.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
-@testable import Reactor
 import TestSupport
 import Testing
+
+@testable import Pipeline
+@testable import Reactor
 
 @Suite struct PlacementTests {
   private static let layouts: [FileLocation.Layout] = [.keyOnly, .sameTree]
@@ -147,20 +148,23 @@ import Testing
       let memory = MemorySource()
       let rig = try StorageRig(from: memory, trees.source.path, to: trees.target.path, layout: .keyOnly, files: files)
       memory.set("k", "text")
-      #expect(await rig.replicate("k") {
-        $0.versionId = "v"
-        $0.attributes.system = [.init("content-type", "text/plain")]
-        $0.attributes.user = [.init("x-amz-meta-a", "ü")]
-        $0.attributes.tags = [.init("k", "v")]
-      }.isCopied)
-      #expect(attribute("\(trees.target.path)/k", "user.downbeat.object")
-        == #"{"system":{"content-type":"text/plain"},"user":{"x-amz-meta-a":"ü"},"tags":{"k":"v"}}"#)
+      #expect(
+        await rig.replicate("k") {
+          $0.versionId = "v"
+          $0.attributes.system = [.init("content-type", "text/plain")]
+          $0.attributes.user = [.init("x-amz-meta-a", "ü")]
+          $0.attributes.tags = [.init("k", "v")]
+        }.isCopied)
+      #expect(
+        attribute("\(trees.target.path)/k", "user.downbeat.object")
+          == #"{"system":{"content-type":"text/plain"},"user":{"x-amz-meta-a":"ü"},"tags":{"k":"v"}}"#)
       // More than attributes can hold: kept beside the copy.
       let long = String(repeating: "x", count: 6_000)
-      #expect(await rig.replicate("k") {
-        $0.versionId = "w"
-        $0.attributes.user = [.init("x-amz-meta-long", long)]
-      }.isCopied)
+      #expect(
+        await rig.replicate("k") {
+          $0.versionId = "w"
+          $0.attributes.user = [.init("x-amz-meta-long", long)]
+        }.isCopied)
       let sidecar = CopyRecords.sidecarPath(try rig.location.objectPath(bucket: "bkt", key: "k"))
       let text = String(decoding: trees.target.read(String(decoding: sidecar, as: UTF8.self)) ?? [], as: UTF8.self)
       #expect(text.contains(long) && text.contains(#""versionId":"w""#))

@@ -2,10 +2,11 @@
 // chosen step, mounts.
 internal import CLinux
 internal import Glibc
-@testable import Pipeline
-@testable import Reactor
 import TestSupport
 import Testing
+
+@testable import Pipeline
+@testable import Reactor
 
 /// One worker's parts. Made and used on the worker's thread.
 final class StorageRig {

@@ -1,6 +1,6 @@
+import TestSupport
 // Answers cut at every point, and answers with bytes changed at random.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 
@@ -66,7 +66,10 @@ import TestSupport
     ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "GET", "", true, false),
     ("HTTP/1.1 200 OK\r\nContent-Length: 123456\r\n\r\n", "HEAD", "", true, false),
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", "GET", "until the end", false, true),
-    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: t\r\n\r\n", "GET", "abc0123456789", true, false),
+    (
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: t\r\n\r\n", "GET", "abc0123456789",
+      true, false
+    ),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nContent-Length: 7\r\n\r\n0\r\n\r\n", "GET", "", true, false),
   ]
 
@@ -77,7 +80,8 @@ import TestSupport
       #expect(whole.isDone && whole.error == nil && String(decoding: whole.body, as: UTF8.self) == answer.body, "\(answer.text): \(whole)")
       #expect(whole.keepsAlive == answer.keepsAlive && whole.taken == bytes.count, "\(answer.text)")
       for at in 0...bytes.count {
-        #expect(Self.read([Array(bytes[..<at]), Array(bytes[at...])], method: answer.method, ends: answer.ends) == whole, "\(answer.text) cut at \(at)")
+        #expect(
+          Self.read([Array(bytes[..<at]), Array(bytes[at...])], method: answer.method, ends: answer.ends) == whole, "\(answer.text) cut at \(at)")
         #expect(Self.read([Array(bytes[..<at]), Array(bytes[at...])], method: answer.method, ends: answer.ends, roomMax: 1) == whole)
         if at < bytes.count, !answer.ends || at < 19 {
           #expect(Self.read([Array(bytes[..<at])], method: answer.method, ends: true).error != nil, "\(answer.text) ended at \(at)")

@@ -1,6 +1,6 @@
+import TestSupport
 // Both transports against a server that does exactly what it is told.
 import Testing
-import TestSupport
 
 @testable import Pipeline
 @testable import Reactor
@@ -37,7 +37,9 @@ final class TransportRig {
 
   deinit { transport.end() }
 
-  func begin(_ method: String, _ origin: String, _ target: String = "/", headers: [HTTPHeader] = [], body: OutgoingRequest.Body = .none) -> any HTTPExchange {
+  func begin(_ method: String, _ origin: String, _ target: String = "/", headers: [HTTPHeader] = [], body: OutgoingRequest.Body = .none)
+    -> any HTTPExchange
+  {
     transport.begin(OutgoingRequest(method: method, origin: HTTPOrigin(origin), target: target, headers: headers, body: body))
   }
 
@@ -134,7 +136,9 @@ final class TransportRig {
       case "/close": return [.send(Array("HTTP/1.1 200 OK\r\n\r\n".utf8) + bytes), .end]
       case "/chunks":
         var text = Array("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
-        for start in stride(from: 0, to: bytes.count, by: 70_000) { text += Array("11170\r\n".utf8) + bytes[start..<(start + 70_000)] + Array("\r\n".utf8) }
+        for start in stride(from: 0, to: bytes.count, by: 70_000) {
+          text += Array("11170\r\n".utf8) + bytes[start..<(start + 70_000)] + Array("\r\n".utf8)
+        }
         return [.send(text + Array("0\r\nX: y\r\n\r\n".utf8))]
       case "/204": return [.send(Array("HTTP/1.1 204 No Content\r\n\r\n".utf8))]
       case "/short": return [.send(Array("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".utf8)), .end]
@@ -237,7 +241,9 @@ final class TransportRig {
 
   @Test(arguments: TransportKind.allCases) func manyAtOnceShareAPoolThatIsTooSmall(_ kind: TransportKind) async throws {
     let bytes = patternBytes(3_000_000)
-    let server = try ScriptedServer { $0.method == "GET" ? [.send(ScriptedServer.ok(bytes))] : [.send(ScriptedServer.ok([], ["x-md5: \(md5Hex($0.body))"]))] }
+    let server = try ScriptedServer {
+      $0.method == "GET" ? [.send(ScriptedServer.ok(bytes))] : [.send(ScriptedServer.ok([], ["x-md5: \(md5Hex($0.body))"]))]
+    }
     let (origin, digest) = (server.origin, md5Hex(bytes))
     try await onS3Worker { (reactor: Reactor) async throws in
       let rig = TransportRig(kind, reactor, blocks: 3)
@@ -286,14 +292,21 @@ final class TransportRig {
         TransportChoice(reactor: reactor, pool: BlockPool(blocksMax: 1), limits: TransportLimits(), proxies: ProxyEnvironment { environment[$0] })
       }
       let plain = choice()
-      for url in ["http://127.0.0.1:8000", "http://10.0.0.1", "http://[::1]:80", "http://localhost:1"] { #expect(plain.takesSockets(HTTPOrigin(url)), "\(url)") }
-      for url in ["https://127.0.0.1:8000", "http://s3.example.com", "http://u@10.0.0.1", "http://10.0.0.1:99999", "http://", "ftp://10.0.0.1", "http://[fe80::1%25eth0]", "http://[::1"] {
+      for url in ["http://127.0.0.1:8000", "http://10.0.0.1", "http://[::1]:80", "http://localhost:1"] {
+        #expect(plain.takesSockets(HTTPOrigin(url)), "\(url)")
+      }
+      for url in [
+        "https://127.0.0.1:8000", "http://s3.example.com", "http://u@10.0.0.1", "http://10.0.0.1:99999", "http://", "ftp://10.0.0.1",
+        "http://[fe80::1%25eth0]", "http://[::1",
+      ] {
         #expect(!plain.takesSockets(HTTPOrigin(url)), "\(url)")
       }
       let origin = HTTPOrigin("http://10.0.0.1:8000")
       #expect(!choice(["http_proxy": "http://p:1"]).takesSockets(origin) && !choice(["ALL_PROXY": "p:1"]).takesSockets(origin))
       #expect(choice(["http_proxy": ""]).takesSockets(origin) && choice(["HTTP_PROXY": "p:1"]).takesSockets(origin))
-      #expect(choice(["http_proxy": "p:1", "no_proxy": "a, 10.0.0.1"]).takesSockets(origin) && choice(["http_proxy": "p:1", "NO_PROXY": "*"]).takesSockets(origin))
+      #expect(
+        choice(["http_proxy": "p:1", "no_proxy": "a, 10.0.0.1"]).takesSockets(origin)
+          && choice(["http_proxy": "p:1", "NO_PROXY": "*"]).takesSockets(origin))
       #expect(!choice(["http_proxy": "p:1", "no_proxy": "10.0.0.0/8"]).takesSockets(origin), "libcurl knows what that means")
     }
   }

@@ -28,7 +28,10 @@ extension ClusterTests {
             let askedAt = Instant.nowUncached()
             let answer = try? request("POST", "/_/crr/\(isPaused ? "pause" : "resume")/east", port: port)  // counted below
             last.value.withLock {
-              guard answer?.status == 200 else { return $0.failures += 1 }
+              guard answer?.status == 200 else {
+                $0.failures += 1
+                return
+              }
               ($0.isPaused, $0.askedAt, $0.answeredAt) = (isPaused, askedAt, .nowUncached())
             }
           }

@@ -107,8 +107,10 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
     node.lives += 1
     let process = try ChildProcess(
       try downbeatBinary(),
-      ["serve", "--embedded", "--config", "\(directory.path)/\(node.name).yaml", "--state-dir", "\(directory.path)/state-\(node.name)",
-        "--roles", "api,queue-processor"],
+      [
+        "serve", "--embedded", "--config", "\(directory.path)/\(node.name).yaml", "--state-dir", "\(directory.path)/state-\(node.name)",
+        "--roles", "api,queue-processor",
+      ],
       outputPath: "\(directory.path)/out-\(node.name)-\(node.lives)")
     node.process = process
     trace.begin(pid: process.pid, node: node.name)
@@ -204,7 +206,10 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
   func committed() -> [Int: Int64] {
     var answer: [Int: Int64]?
     surveyor.survey { result in
-      guard case .success(let partitions) = result else { return answer = [:] }
+      guard case .success(let partitions) = result else {
+        answer = [:]
+        return
+      }
       answer = Dictionary(uniqueKeysWithValues: partitions.map { (Int($0.partition.value), $0.committed?.value ?? 0) })
     }
     _ = reactor.runUntil(within: .seconds(20)) { answer != nil }

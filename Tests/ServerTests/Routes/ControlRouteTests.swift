@@ -28,7 +28,9 @@ struct ControlRouteTests {
   @Test func serviceWithoutLocationsAnswersAnEmptyObject() throws {
     let api = try API()
     api.service.names[.ingestion] = []
-    for line in ["GET /_/ingestion/status", "POST /_/ingestion/pause", "POST /_/ingestion/pause?wait=5", "GET /_/ingestion/resume", "DELETE /_/ingestion/resume"] {
+    for line in [
+      "GET /_/ingestion/status", "POST /_/ingestion/pause", "POST /_/ingestion/pause?wait=5", "GET /_/ingestion/resume", "DELETE /_/ingestion/resume",
+    ] {
       #expect(try api.ask(line).isEmptyObject, "\(line)")
     }
     #expect(api.service.asked.isEmpty)
@@ -99,10 +101,12 @@ struct ControlRouteTests {
   // MARK: Commands
 
   @Test(arguments: [
-    ("POST /_/crr/pause", ControlCommand.pause(waitS: nil), ["S1", "S2", "a/b", "é"]), ("POST /_/crr/pause/all", .pause(waitS: nil), ["S1", "S2", "a/b", "é"]),
+    ("POST /_/crr/pause", ControlCommand.pause(waitS: nil), ["S1", "S2", "a/b", "é"]),
+    ("POST /_/crr/pause/all", .pause(waitS: nil), ["S1", "S2", "a/b", "é"]),
     ("POST /_/crr/pause/S1", .pause(waitS: nil), ["S1"]), ("POST /_/crr/resume", .resume, ["S1", "S2", "a/b", "é"]),
     ("POST /_/crr/resume/S2", .resume, ["S2"]), ("POST /_/crr/resume/S1/schedule", .schedule(hours: 6), ["S1"]),
-    ("POST /_/crr/resume/all/schedule", .schedule(hours: 6), ["S1", "S2", "a/b", "é"]), ("DELETE /_/crr/resume", .unschedule, ["S1", "S2", "a/b", "é"]),
+    ("POST /_/crr/resume/all/schedule", .schedule(hours: 6), ["S1", "S2", "a/b", "é"]),
+    ("DELETE /_/crr/resume", .unschedule, ["S1", "S2", "a/b", "é"]),
     ("DELETE /_/crr/resume/S2", .unschedule, ["S2"]), ("DELETE /_/crr/resume/S2/schedule", .unschedule, ["S2"]),
     ("POST /_/backbeat/api/crr/pause/S1", .pause(waitS: nil), ["S1"]),
   ])
@@ -149,11 +153,16 @@ struct ControlRouteTests {
 
   static let hours: [(String, Int?)] = [
     ("", 6), ("{}", 6), (#"{"other":1}"#, 6), (#"{"hours":1}"#, 1), (#"{"hours":3}"#, 3), (#"{"hours":3.0}"#, 3), (#"{"hours":3e0}"#, 3),
-    (#"{"hours":87600}"#, 87_600), (#" { "hours" : 24 } "#, 24), (#"{"a":{"hours":9},"hours":2}"#, 2), (#"{"hours":0}"#, nil), (#"{"hours":-1}"#, nil),
-    (#"{"hours":87601}"#, nil), (#"{"hours":1e400}"#, nil), (#"{"hours":99999999999999999999}"#, nil), (#"{"hours":3.5}"#, nil), (#"{"hours":0.5}"#, nil),
-    (#"{"hours":"3"}"#, nil), (#"{"hours":"abc"}"#, nil), (#"{"hours":""}"#, nil), (#"{"hours":null}"#, nil), (#"{"hours":true}"#, nil), (#"{"hours":false}"#, nil),
-    (#"{"hours":[]}"#, nil), (#"{"hours":[3]}"#, nil), (#"{"hours":{}}"#, nil), (#"{"hours":01}"#, nil), (#"{"hours":+1}"#, nil), (#"{"hours":0x1}"#, nil), ("null", nil),
-    ("3", nil), (#""3""#, nil), ("[]", nil), ("true", nil), ("{", nil), (" ", nil), (#"{"hours":3"#, nil), (#"{"hours":3}x"#, nil), (#"{hours:3}"#, nil), ("{\"hours\":3,}", nil),
+    (#"{"hours":87600}"#, 87_600), (#" { "hours" : 24 } "#, 24), (#"{"a":{"hours":9},"hours":2}"#, 2), (#"{"hours":0}"#, nil),
+    (#"{"hours":-1}"#, nil),
+    (#"{"hours":87601}"#, nil), (#"{"hours":1e400}"#, nil), (#"{"hours":99999999999999999999}"#, nil), (#"{"hours":3.5}"#, nil),
+    (#"{"hours":0.5}"#, nil),
+    (#"{"hours":"3"}"#, nil), (#"{"hours":"abc"}"#, nil), (#"{"hours":""}"#, nil), (#"{"hours":null}"#, nil), (#"{"hours":true}"#, nil),
+    (#"{"hours":false}"#, nil),
+    (#"{"hours":[]}"#, nil), (#"{"hours":[3]}"#, nil), (#"{"hours":{}}"#, nil), (#"{"hours":01}"#, nil), (#"{"hours":+1}"#, nil),
+    (#"{"hours":0x1}"#, nil), ("null", nil),
+    ("3", nil), (#""3""#, nil), ("[]", nil), ("true", nil), ("{", nil), (" ", nil), (#"{"hours":3"#, nil), (#"{"hours":3}x"#, nil),
+    (#"{hours:3}"#, nil), ("{\"hours\":3,}", nil),
     ("\u{FEFF}{\"hours\":3}", nil),
   ]
 
@@ -173,7 +182,8 @@ struct ControlRouteTests {
   @Test func hoursWithoutABodyAtAllAreSix() throws {
     let api = try API()
     #expect(try api.ask("POST /_/crr/resume/S1/schedule", body: nil).isEmptyObject)
-    let chunked = "POST /_/crr/resume/S1/schedule HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"ho\r\n8\r\nurs\":12}\r\n0\r\n\r\n"
+    let chunked =
+      "POST /_/crr/resume/S1/schedule HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"ho\r\n8\r\nurs\":12}\r\n0\r\n\r\n"
     let client = HTTPTestClient(port: api.listener.address.port)
     client.send(chunked)
     #expect(api.reactor.response(for: client)?.text == "{}")
@@ -186,7 +196,10 @@ struct ControlRouteTests {
   }
 
   @Test(arguments: [
-    (ControlOutcome.unavailable(reason: "ZooKeeper did not confirm within 2 s.", outcomeUnknown: true), 503, "ServiceUnavailable", "(outcome unknown)"),
+    (
+      ControlOutcome.unavailable(reason: "ZooKeeper did not confirm within 2 s.", outcomeUnknown: true), 503, "ServiceUnavailable",
+      "(outcome unknown)"
+    ),
     (.unavailable(reason: "ZooKeeper is away.", outcomeUnknown: false), 503, "ServiceUnavailable", "ZooKeeper is away."),
     (.failed(reason: "The stored state is no JSON."), 500, "InternalError", "no JSON"),
   ])
@@ -217,16 +230,20 @@ struct ControlRouteTests {
 
   // MARK: ?wait
 
-  @Test(arguments: [
-    ("wait=1", 1), ("wait=3600", 3_600), ("wait=007", 7), ("x=y&wait=30", 30), ("w%61it=%35", 5), ("", nil), ("waiting=0", nil),
-  ] as [(String, Int?)])
+  @Test(
+    arguments: [
+      ("wait=1", 1), ("wait=3600", 3_600), ("wait=007", 7), ("x=y&wait=30", 30), ("w%61it=%35", 5), ("", nil), ("waiting=0", nil),
+    ] as [(String, Int?)])
   func waitIsPassedOn(_ query: String, _ seconds: Int?) throws {
     let api = try API()
     #expect(try api.ask("POST /_/crr/pause/S1?\(query)").status == 200)
     #expect(api.service.asked.map(\.command) == [.pause(waitS: seconds)])
   }
 
-  @Test(arguments: ["wait", "wait=", "wait=0", "wait=3601", "wait=-1", "wait=+1", "wait=1.0", "wait=1s", "wait=abc", "wait=1&wait=1", "wait=%zz", "wait=99999999999999999999"])
+  @Test(arguments: [
+    "wait", "wait=", "wait=0", "wait=3601", "wait=-1", "wait=+1", "wait=1.0", "wait=1s", "wait=abc", "wait=1&wait=1", "wait=%zz",
+    "wait=99999999999999999999",
+  ])
   func waitMustBeSecondsInRange(_ query: String) throws {
     let api = try API()
     for path in ["/_/crr/pause", "/_/crr/pause/S1"] {
@@ -259,7 +276,8 @@ struct ControlRouteTests {
     #expect(answer.status == 202)
     #expect(answer.reason == "Accepted")
     #expect(
-      answer.text == #"{"S1":{"state":"pausing","inFlight":7,"nodes":[{"id":"node-a","state":"pausing","inFlight":7,"lastSeen":"2018-06-28T05:40:20.600Z"},"#
+      answer.text
+        == #"{"S1":{"state":"pausing","inFlight":7,"nodes":[{"id":"node-a","state":"pausing","inFlight":7,"lastSeen":"2018-06-28T05:40:20.600Z"},"#
         + #"{"id":"node-b","state":"disabled","inFlight":0,"lastSeen":"2018-06-28T05:40:20.601Z"}]},"S2":{"state":"disabled","inFlight":0}}"#)
   }
 
@@ -278,7 +296,8 @@ struct ControlRouteTests {
     var view = LocationView(location: "S1", state: .pausing)
     #expect(
       try api.ask("GET /_/lifecycle/locations").text
-        == #"{"locations":[{"location":"C","state":"enabled","since":null,"inFlight":0,"queued":0,"lag":null,"scheduledResume":"none","gaps":[],"stuck":[],"nodes":[],"partitions":[],"notes":[]}]}"#)
+        == #"{"locations":[{"location":"C","state":"enabled","since":null,"inFlight":0,"queued":0,"lag":null,"scheduledResume":"none","gaps":[],"stuck":[],"nodes":[],"partitions":[],"notes":[]}]}"#
+    )
     view.sinceMs = 1_530_164_420_600
     view.inFlight = 3
     view.queued = 4
@@ -290,7 +309,8 @@ struct ControlRouteTests {
     ]
     view.nodes = [NodeView(id: "n", state: .pausing, inFlight: 3, lastSeenMs: 0)]
     view.partitions = [
-      PartitionView(topic: "t", partition: 0, committed: 5, end: 9, node: "n"), PartitionView(topic: "t", partition: 1, committed: nil, end: nil, node: nil),
+      PartitionView(topic: "t", partition: 0, committed: 5, end: 9, node: "n"),
+      PartitionView(topic: "t", partition: 1, committed: nil, end: nil, node: nil),
     ]
     view.notes = ["io_uring is refused here"]
     api.service.details["S1"] = view

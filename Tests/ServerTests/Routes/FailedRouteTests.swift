@@ -14,7 +14,9 @@ struct FailedRouteTests {
   static let itemMembers =
     #""Bucket":"photos","Key":"2031/cat.png","VersionId":"3937383530","StorageClass":"aws-east","Size":2048,"LastModified":"2031-02-03T04:05:06.789Z""#
 
-  @Test(arguments: ["marker=foo", "marker=", "marker", "sitename=", "sitename", "marker=1&marker=2", "sitename=a&sitename=b", "sitename=%ZZ", "marker=-"])
+  @Test(arguments: [
+    "marker=foo", "marker=", "marker", "sitename=", "sitename", "marker=1&marker=2", "sitename=a&sitename=b", "sitename=%ZZ", "marker=-",
+  ])
   func badQueryIs400(_ query: String) throws {
     let list = MemoryFailedList()
     #expect(try api(list).ask("GET /_/crr/failed?\(query)").isError(400, "InvalidQueryParameter"))
@@ -24,7 +26,8 @@ struct FailedRouteTests {
 
   @Test(arguments: [
     ("sitename=S1", "S1 newest"), ("sitename=S1&marker=0", "S1 0"), ("marker=1928376450000&sitename=nobody%20knows", "nobody knows 1928376450000"),
-    ("sitename=S1&marker=12abc", "S1 12"), ("sitename=S1&marker=%20-7", "S1 -7"), ("sitename=S1&marker=99999999999999999999", "S1 9223372036854775807"),
+    ("sitename=S1&marker=12abc", "S1 12"), ("sitename=S1&marker=%20-7", "S1 -7"),
+    ("sitename=S1&marker=99999999999999999999", "S1 9223372036854775807"),
   ])
   func listIsAskedByLocationAndMarker(_ query: String, _ asked: String) throws {
     let list = MemoryFailedList()
@@ -32,7 +35,10 @@ struct FailedRouteTests {
     #expect(list.asked == [asked])
   }
 
-  @Test(arguments: ["/_/crr/failed", "/_/crr/failed?mymarker", "/_/crr/failed?marker=5", "/_/crr/failed/mybucket", "/_/crr/failed/b/k", "/_/crr/failed/b/k?versionId="])
+  @Test(arguments: [
+    "/_/crr/failed", "/_/crr/failed?mymarker", "/_/crr/failed?marker=5", "/_/crr/failed/mybucket", "/_/crr/failed/b/k",
+    "/_/crr/failed/b/k?versionId=",
+  ])
   func listWithoutALocationIsEmpty(_ path: String) throws {
     let list = MemoryFailedList()
     list.answer = FailedPage(items: [Self.item])
@@ -71,11 +77,13 @@ struct FailedRouteTests {
   }
 
   @Test(arguments: [
-    ("", "well-formed"), ("{", "well-formed"), (#""a""#, "non-empty array"), ("{}", "non-empty array"), ("[]", "non-empty array"), ("null", "non-empty array"),
+    ("", "well-formed"), ("{", "well-formed"), (#""a""#, "non-empty array"), ("{}", "non-empty array"), ("[]", "non-empty array"),
+    ("null", "non-empty array"),
     (#"["a"]"#, "array of objects"), ("[[]]", "array of objects"), ("[null]", "array of objects"), (#"[{"Key":"k","StorageClass":"s"}]"#, "'Bucket'"),
     (#"[{"Bucket":"b","StorageClass":"s"}]"#, "'Key'"), (#"[{"Bucket":"b","Key":"k"}]"#, "'StorageClass'"),
     (#"[{"Bucket":"","Key":"k","StorageClass":"s"}]"#, "'Bucket'"), (#"[{"Bucket":"b","Key":1,"StorageClass":"s"}]"#, "'Key'"),
-    (#"[{"Bucket":"b","Key":"k","StorageClass":null}]"#, "'StorageClass'"), (#"[{"Bucket":"b","Key":"k","StorageClass":"s","VersionId":1}]"#, "'VersionId'"),
+    (#"[{"Bucket":"b","Key":"k","StorageClass":null}]"#, "'StorageClass'"),
+    (#"[{"Bucket":"b","Key":"k","StorageClass":"s","VersionId":1}]"#, "'VersionId'"),
     (#"[{"Bucket":"b","Key":"k","StorageClass":"s","ForceRetry":"true"}]"#, "'ForceRetry'"),
     (#"[{"Bucket":"b","Key":"k","StorageClass":"s"},{"Bucket":"b"}]"#, "'Key'"),
   ])
@@ -91,7 +99,8 @@ struct FailedRouteTests {
 
   @Test func retryIsPassedOnOncePerTuple() throws {
     let list = MemoryFailedList()
-    let body = #"[{"Bucket":"b","Key":"k","StorageClass":"S1"},{"Bucket":"b","Key":"k","StorageClass":"S1","VersionId":""},"#
+    let body =
+      #"[{"Bucket":"b","Key":"k","StorageClass":"S1"},{"Bucket":"b","Key":"k","StorageClass":"S1","VersionId":""},"#
       + #"{"Bucket":"b","Key":"k","StorageClass":"S1","VersionId":"v","ForceRetry":true},{"StorageClass":"S2","Key":"k","Bucket":"b","x":1}]"#
     #expect(try api(list).ask("POST /_/crr/failed", body: body).text == "[]")
     #expect(
@@ -109,7 +118,10 @@ struct FailedRouteTests {
     #expect(try api(list).ask("POST /_/crr/failed", body: body).text == "[{\(Self.itemMembers),\"ReplicationStatus\":\"PENDING\"}]")
   }
 
-  @Test(arguments: [("{", 400, "MalformedPOSTRequest"), ("", 400, "MalformedPOSTRequest"), ("[]", 400, "MalformedPOSTRequest"), (#"{"workflows":[]}"#, 503, "ServiceUnavailable")])
+  @Test(arguments: [
+    ("{", 400, "MalformedPOSTRequest"), ("", 400, "MalformedPOSTRequest"), ("[]", 400, "MalformedPOSTRequest"),
+    (#"{"workflows":[]}"#, 503, "ServiceUnavailable"),
+  ])
   func workflowsMustBeAnObjectThisNodeCanApply(_ body: String, _ status: Int, _ name: String) throws {
     #expect(try API().ask("POST /_/configuration/workflows", body: body).isError(status, name))
   }

@@ -23,7 +23,8 @@ struct HealthRouteTests {
     #expect(
       try api(health).ask("GET /_/healthcheck").text
         == #"{"topics":{"backbeat-replication":{"name":"backbeat-replication","partitions":[{"id":0,"leader":1,"replicas":[1,2,3],"isrs":[3,1,2]}]}},"#
-        + #""internalConnections":{"isrHealth":"ok","zookeeper":{"status":"ok","details":{"name":"SYNC_CONNECTED","code":3}},"kafkaProducer":{"status":"ok"}}}"#)
+        + #""internalConnections":{"isrHealth":"ok","zookeeper":{"status":"ok","details":{"name":"SYNC_CONNECTED","code":3}},"kafkaProducer":{"status":"ok"}}}"#
+    )
   }
 
   @Test func isrHealthComparesWithThePartitionsOwnReplicas() throws {
@@ -39,7 +40,8 @@ struct HealthRouteTests {
     health.report = HealthReport(topic: nil, storeState: ("DISCONNECTED", 0), isProducerReady: false)
     #expect(
       try api(health).ask("GET /_/healthcheck").text
-        == #"{"topics":{},"internalConnections":{"zookeeper":{"status":"error","details":{"name":"DISCONNECTED","code":0}},"kafkaProducer":{"status":"error"}}}"#)
+        == #"{"topics":{},"internalConnections":{"zookeeper":{"status":"error","details":{"name":"DISCONNECTED","code":0}},"kafkaProducer":{"status":"error"}}}"#
+    )
   }
 
   @Test func healthcheckThatCannotAskOrHasNobodyInSyncIs500() throws {
@@ -61,7 +63,8 @@ struct HealthRouteTests {
   // MARK: Probes
 
   static let problems = [
-    ProbeProblem(component: "Consumer", status: "NOT_READY", site: "aws-east"), ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0),
+    ProbeProblem(component: "Consumer", status: "NOT_READY", site: "aws-east"),
+    ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0),
     ProbeProblem(component: "log reader", status: "NOT_READY", topic: "t"),
   ]
   static let problemsBody =
@@ -166,9 +169,14 @@ struct HealthRouteTests {
 
   @Test func progressOfAnObjectIsAPercentage() throws {
     let provider = MemoryLocationMetrics()
-    for (total, done, expected) in [(100, 50, #""pending":50,"completed":50,"progress":"50%""#), (0, 0, #""pending":0,"completed":0,"progress":"0%""#), (3, 2, #""pending":1,"completed":2,"progress":"67%""#)] as [(Int64, Int64, String)] {
+    for (total, done, expected) in [
+      (100, 50, #""pending":50,"completed":50,"progress":"50%""#), (0, 0, #""pending":0,"completed":0,"progress":"0%""#),
+      (3, 2, #""pending":1,"completed":2,"progress":"67%""#),
+    ] as [(Int64, Int64, String)] {
       provider.objectAnswer = ObjectMetrics(bytesTotal: total, bytesDone: done)
-      #expect(try metricsAPI(provider).ask("GET /_/metrics/crr/S1/progress/b/k/l?versionId=v").text == "{\"description\":\"Object replication progress\",\(expected)}")
+      #expect(
+        try metricsAPI(provider).ask("GET /_/metrics/crr/S1/progress/b/k/l?versionId=v").text
+          == "{\"description\":\"Object replication progress\",\(expected)}")
     }
     #expect(provider.objects.last == ObjectVersionName(bucket: "b", key: "k/l", versionId: "v"))
     provider.objectAnswer = ObjectMetrics(bytesPerSecond: 0.0556)
@@ -185,7 +193,10 @@ struct HealthRouteTests {
     }
   }
 
-  @Test(arguments: [(0.0, "0.00"), (0.005, "0.01"), (1.995, "2.00"), (0.0555, "0.06"), (12.3, "12.30"), (-0.5, "-0.50"), (Double.infinity, "0.00"), (1234567.891, "1234567.89")])
+  @Test(arguments: [
+    (0.0, "0.00"), (0.005, "0.01"), (1.995, "2.00"), (0.0555, "0.06"), (12.3, "12.30"), (-0.5, "-0.50"), (Double.infinity, "0.00"),
+    (1234567.891, "1234567.89"),
+  ])
   func ratesHaveTwoDecimals(_ value: Double, _ text: String) { #expect(MetricsBodies.twoDecimals(value) == text) }
 
   // MARK: OpenAPI

@@ -50,15 +50,22 @@ struct RouteParserTests {
     ("GET /_/crr/failed/b/k?versionId=v", .failedObject(object)),
     ("GET /_/crr/failed/b/a/b//c/?versionId=v", .failedObject(ObjectVersionName(bucket: "b", key: "a/b//c/", versionId: "v"))),
     ("GET /_/crr/failed/b/a%2Fb%20c?versionId=v%2B", .failedObject(ObjectVersionName(bucket: "b", key: "a/b c", versionId: "v+"))),
-    ("GET /_/crr/failed/b/1/2/3/4/5/6/7/8/9/10/11/12?versionId=v", .failedObject(ObjectVersionName(bucket: "b", key: "1/2/3/4/5/6/7/8/9/10/11/12", versionId: "v"))),
+    (
+      "GET /_/crr/failed/b/1/2/3/4/5/6/7/8/9/10/11/12?versionId=v",
+      .failedObject(ObjectVersionName(bucket: "b", key: "1/2/3/4/5/6/7/8/9/10/11/12", versionId: "v"))
+    ),
     ("POST /_/crr/failed", .retryFailed), ("POST /_/crr/failed/", .retryFailed),
     // 14, 26: metrics
     ("GET /_/metrics/crr/all", .metrics(.crr, .all, .all)), ("GET /_/metrics/crr/S1/", .metrics(.crr, .one("S1"), .all)),
     ("GET /_/metrics/crr/all/backlog", .metrics(.crr, .all, .backlog)), ("GET /_/metrics/crr/all/completions", .metrics(.crr, .all, .completions)),
     ("GET /_/metrics/crr/all/failures", .metrics(.crr, .all, .failures)), ("GET /_/metrics/crr/all/throughput", .metrics(.crr, .all, .throughput)),
-    ("GET /_/metrics/crr/all/pending", .metrics(.crr, .all, .pending)), ("GET /_/metrics/ingestion/IS1/throughput", .metrics(.ingestion, .one("IS1"), .throughput)),
+    ("GET /_/metrics/crr/all/pending", .metrics(.crr, .all, .pending)),
+    ("GET /_/metrics/ingestion/IS1/throughput", .metrics(.ingestion, .one("IS1"), .throughput)),
     ("GET /_/metrics/crr/S1/progress/b/k?versionId=v", .objectMetrics("S1", .progress, object)),
-    ("GET /_/metrics/crr/S1/throughput/b/k/?versionId=v", .objectMetrics("S1", .throughput, ObjectVersionName(bucket: "b", key: "k/", versionId: "v"))),
+    (
+      "GET /_/metrics/crr/S1/throughput/b/k/?versionId=v",
+      .objectMetrics("S1", .throughput, ObjectVersionName(bucket: "b", key: "k/", versionId: "v"))
+    ),
     // 24: fixed routes
     ("GET /_/healthcheck", .healthcheck), ("GET /_/healthcheck/", .healthcheck), ("GET /_/backbeat/api/healthcheck", .healthcheck),
     ("GET /_/monitoring/metrics", .prometheus), ("GET /metrics", .prometheus), ("GET /metrics/", .prometheus), ("GET /_/live", .live),
@@ -107,7 +114,8 @@ struct RouteParserTests {
   func otherPathIsNotFound(_ line: String) { #expect(Self.parse(line) == .failure(.notFound)) }
 
   @Test(arguments: [
-    ("DELETE /_/healthcheck", "GET"), ("POST /_/healthcheck", "GET"), ("POST /_/monitoring/metrics", "GET"), ("GET /_/configuration/workflows", "POST"),
+    ("DELETE /_/healthcheck", "GET"), ("POST /_/healthcheck", "GET"), ("POST /_/monitoring/metrics", "GET"),
+    ("GET /_/configuration/workflows", "POST"),
     ("POST /_/live", "GET"), ("DELETE /_/ready", "GET"), ("POST /_/openapi.json", "GET"), ("POST /metrics", "GET"), ("POST /", "GET"),
   ])
   func fixedRouteNamesItsMethod(_ line: String, _ allowed: String) {

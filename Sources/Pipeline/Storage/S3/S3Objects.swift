@@ -194,7 +194,9 @@ extension S3Client {
     request.answerBytesMax = XMLElement.bytesMax
     let root = try document(try await perform(request), request)
     let isEncoded = root.text("EncodingType") == "url"
-    func key(_ text: String) -> String { isEncoded ? URIEncoding.decoded(text.split(separator: "+", omittingEmptySubsequences: false).joined(separator: " ")) ?? text : text }
+    func key(_ text: String) -> String {
+      isEncoded ? URIEncoding.decoded(text.split(separator: "+", omittingEmptySubsequences: false).joined(separator: " ")) ?? text : text
+    }
     let lines = root.children.filter { $0.name == "Version" || $0.name == "DeleteMarker" }.map { line in
       S3Version(
         key: key(line.text("Key") ?? ""), versionId: line.text("VersionId").flatMap { $0 == "null" || $0.isEmpty ? nil : $0 },
