@@ -72,6 +72,23 @@ extension KafkaTests {
       #expect(fixture.wait(15) { owner.isClosed })
     }
 
+    /// A commit that librdkafka knows nothing of stands for one whose answer it lost.
+    @Test func anAnswerThatIsLostIsReplacedByOursOnce() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
+      let token = UInt64.max
+      owner.consumer.commitsInFlight[token] = .nowUncached() + .milliseconds(300)
+      try #require(fixture.wait(30) { owner.commits.count == 1 })
+      #expect(owner.commits[0].token == token && owner.commits[0].error?.code == .timedOut)
+      #expect(owner.consumer.commitsInFlightCount == 0)
+      // It comes after all.
+      owner.consumer.didCommit(token, KafkaError.Code(rawValue: 0), [])
+      #expect(owner.commits.count == 1)
+      _ = try owner.consumer.commit([(Partition(0), Offset(1))])
+      #expect(fixture.wait(30) { owner.commits.count == 2 } && owner.commits[1].isComplete)
+      #expect(owner.close(fixture))
+    }
+
     @Test func moreThanTheBoundIsRefusedAndClosingAnswersTheRest() throws {
       let fixture = try KafkaFixture([.init("t")])
       try fixture.broker.setDown()
