@@ -1,7 +1,7 @@
-internal import CRdkafka
 // What can go wrong between us and Kafka, as one value: librdkafka's code, the call or event that reported it and, where
 // there is one, the topic and partition. The texts are librdkafka's; no property value is ever put into one.
 // It deliberately is no enum of cases: librdkafka knows some 150 codes and a broker may answer with a newer one.
+internal import CRdkafka
 public import PipelineCore
 
 public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {

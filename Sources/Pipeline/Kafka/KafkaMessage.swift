@@ -1,10 +1,10 @@
-internal import CRdkafka
 // One message taken from librdkafka, with one owner. It may be handed to a worker and destroyed there.
 //
 // Sendable although it holds pointers: there is exactly one owner at any time (~Copyable), the message does not change
 // after it was taken, and `rd_kafka_message_destroy` may run on any thread (reference counts inside are atomic).
 // It keeps its instance alive, so a message outlives its consumer safely. It also keeps the whole fetched batch it
 // came in: hold few, and not for ever.
+internal import CRdkafka
 public import PipelineCore
 
 public struct KafkaMessage: ~Copyable, @unchecked Sendable {  // one owner, atomic counts: see above

@@ -17,8 +17,8 @@ extension KafkaTests {
       try owner.consumer.subscribe()
       // Other tests start and end threads meanwhile, so one of each kind is looked for, no more.
       func started(_ name: String, _ expected: Int) -> Bool {
-        // A thread that ends while it is read is none.
         return tasks().filter { !before.contains($0) }.contains {
+          // A thread that ends while it is read is none.
           (try? comm($0))?.hasPrefix(name) == true && (try? niceness("/proc/self/task/\($0)/stat")) == expected
         }
       }
