@@ -9,7 +9,6 @@ internal import Reactor
 
 private final class Counter: LocationObserver {
   let countMax: Int
-  private var entries = 0
   private var consumed: [Partition: Int64] = [:]
   private var firstAt: Instant?
   private var firstCPU = 0.0
@@ -21,15 +20,15 @@ private final class Counter: LocationObserver {
   func locationReports(_ location: LocationController) {}
   func locationDidStop(_ location: LocationController) {}
 
-  func location(_ location: LocationController, finished outcome: WorkOutcome) {
-    if firstAt == nil { (firstAt, firstCPU) = (.nowUncached(), cpuSeconds()) }
-    guard case .done = outcome else { fatalError("\(outcome)") }
-    entries += 1
-  }
+  func locationIsDraining(_ location: LocationController) {}
+  func location(_ location: LocationController, failed failure: ReplicationFailure) { fatalError("\(failure)") }
 
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
+    if firstAt == nil { (firstAt, firstCPU) = (.nowUncached(), cpuSeconds()) }
     consumed[partition] = offset.value
-    if entries == countMax, consumed.values.reduce(0, +) == countMax { report() }
+    guard consumed.values.reduce(0, +) == countMax else { return }
+    precondition(location.counters.done == countMax)
+    report()
   }
 
   private func report() {
@@ -39,7 +38,7 @@ private final class Counter: LocationObserver {
     func seconds(_ since: Instant) -> Double { Double(now.ns - since.ns) / 1e9 }
     print(
       """
-      {"entries":\(entries),"seconds":\(seconds(firstAt ?? now)),"cpu_seconds":\(cpu - firstCPU),\
+      {"entries":\(countMax),"seconds":\(seconds(firstAt ?? now)),"cpu_seconds":\(cpu - firstCPU),\
       "total_seconds":\(seconds(startedAt)),"total_cpu_seconds":\(cpu - startedCPU),"max_rss_kb":\(usage.ru_maxrss),"consumers":1}
       """)
     exit(0)
@@ -79,8 +78,7 @@ private func cpuSeconds() -> Double {
       log: log)
     let counter = Counter(countMax: count)
     location.observer = counter
-    location.desiredChanged(paused: false, version: StateVersion(incarnation: 1, number: 1))
-    // The location holds its observer weakly.
-    withExtendedLifetime((location, counter)) { while true { reactor.runOnce(waitMax: .seconds(1)) } }
+    location.desiredChanged(paused: false, version: StateVersion(epoch: 1, number: 1))
+    withExtendedLifetime(location) { while true { reactor.runOnce(waitMax: .seconds(1)) } }
   }
 }
