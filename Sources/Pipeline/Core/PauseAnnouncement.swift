@@ -10,8 +10,6 @@ public struct PauseAnnouncement: Hashable, Sendable {
   /// Version of the stored state that the sender means to replace: who knows a later one has heard what came of it.
   public var after: Int64
 
-  public static let bytesMax = ControlMessage.bytesMax
-
   public init(location: String, origin: String, after: Int64) {
     self.location = location
     self.origin = origin
@@ -20,7 +18,7 @@ public struct PauseAnnouncement: Hashable, Sendable {
 
   /// - Throws: what is wrong, with a stable code.
   public init(parsing bytes: [UInt8]) throws(JSONValue.Malformed) {
-    let json = try JSONValue(parsing: bytes, bytesMax: Self.bytesMax)
+    let json = try JSONValue(parsing: bytes, bytesMax: ControlMessage.bytesMax)
     guard let location = json["location"]?.string, let origin = json["origin"]?.string, let after = json["after"]?.int else {
       throw JSONValue.Malformed(code: "not-an-announcement", position: 0)
     }

@@ -69,8 +69,6 @@ public final class Consumer: EventSource, TimerTarget {
   var generation: UInt32 = 0
   var messagesMayBeQueued = false
   private var turnIsOver = false
-  /// Marked ready, and the turn has not come yet: asked for at each finished entry.
-  private var isWoken = false
   /// By partition number.
   var slots: [PartitionSlot] = []
   var assignedPartitions: [Partition] = []
@@ -198,7 +196,6 @@ public final class Consumer: EventSource, TimerTarget {
   }
 
   public func runTurn(_ reactor: Reactor) -> Turn {
-    isWoken = false
     let moreControl = serveControl()
     switch phase {
     case .assigned: return takeMessages() == .again || moreControl ? .again : .idle
@@ -232,9 +229,7 @@ public final class Consumer: EventSource, TimerTarget {
   public func endTurn() { turnIsOver = true }
 
   func wake() {
-    guard !isWoken, let token else { return }
-    isWoken = true
-    reactor.markReady(token)
+    if let token { reactor.markReady(token) }
   }
 
   /// Even an idle consumer must poll, or the group takes it for dead.

@@ -41,6 +41,13 @@ public final class Resync {
     }
   }
 
+  public enum Ending: Hashable, Sendable {
+    case finished
+    case interrupted
+    /// Nothing was acknowledged any more.
+    case brokersSilent
+  }
+
   public struct Counts: Hashable, Sendable {
     public var listed: Int64 = 0
     public var completed: Int64 = 0
@@ -49,11 +56,10 @@ public final class Resync {
     public var failures: Int64 = 0
     /// The first of them, for a person.
     public var firstFailures: [String] = []
-    public var isFinished = false
+    /// nil while it runs.
+    public var ending: Ending?
     /// Handed over and not acknowledged when it ended: the broker may have them or not.
     public var unacknowledged = 0
-    /// It ended because nothing was acknowledged any more.
-    public var isBrokerSilent = false
 
     static let failuresKeptMax = 20
 
@@ -140,8 +146,7 @@ public final class Resync {
       progress(counts)
     }
     counts.unacknowledged = unacknowledged
-    counts.isBrokerSilent = isSilent
-    counts.isFinished = !wasStopped && unacknowledged == 0
+    counts.ending = isSilent ? .brokersSilent : wasStopped || unacknowledged > 0 ? .interrupted : .finished
   }
 
   private var isSilent: Bool { unacknowledged > 0 && Instant.nowUncached() - heardAt >= Self.silenceMax }

@@ -100,12 +100,15 @@ struct ResyncCommand: ParsableCommand {
     if counts.failures > counts.firstFailures.count { StandardError.line("… and \(counts.failures - Int64(counts.firstFailures.count)) more") }
     print(Self.line(counts, location.name, dryRun))
     let onTheWay = counts.unacknowledged > 0 ? ", \(counts.unacknowledged) messages unacknowledged" : ""
-    if counts.isBrokerSilent {
+    switch counts.ending {
+    case .brokersSilent?:
       throw CommandFailure.running(
-        "the brokers have acknowledged nothing for \(Resync.silenceMax)\(onTheWay); look at kafka.hosts, the same command goes on with what is not done"
-      )
+        "the brokers have acknowledged nothing for \(Resync.silenceMax)\(onTheWay); look at kafka.hosts, "
+          + "the same command goes on with what is not done")
+    case .interrupted?, nil:
+      throw CommandFailure.running("interrupted\(onTheWay); the same command goes on with what is not done")
+    case .finished?: break
     }
-    if !counts.isFinished { throw CommandFailure.running("interrupted\(onTheWay); the same command goes on with what is not done") }
     if counts.failures > 0 { throw SilentExit(status: ExitStatus.failed) }
   }
 
