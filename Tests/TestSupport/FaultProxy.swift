@@ -38,19 +38,13 @@ public final class FaultProxy: Sendable {
   private let seen = Lock<[String]>([])
 
   public init(upstream: UInt16) throws {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = Self.loopback(0)
-    let size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    var length = size
-    let code = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, size) == 0 && listen(fd, 512) == 0 ? getsockname(fd, $0, &length) : -1 }
-    }
-    guard fd >= 0, code == 0 else { throw Errno.last("bind") }
-    port = UInt16(bigEndian: address.sin_port)
     let choose = Lock<(@Sendable (String, String) -> Fault?)?>(nil)
+    let listener = try ProxyListener()
+    port = listener.port
     thread = try ReactorThread.start(name: "fault-proxy") { reactor in
-      let acceptor = ProxyAcceptor(fd: fd, upstream: upstream) { method, path in choose.withLock { $0 }?(method, path) }
-      do { acceptor.token = try reactor.register(fd: fd, interest: .read, source: acceptor) } catch { preconditionFailure("\(error)") }
+      listener.serve(reactor, upstream: upstream) { client, upstream in
+        ProxyPair(client: client, upstream: upstream) { method, path in choose.withLock { $0 }?(method, path) }.start(reactor)
+      }
     }
     choose.withLock { $0 = { [weak self] in self?.fault(of: $0, $1) } }
   }
@@ -82,40 +76,6 @@ public final class FaultProxy: Sendable {
       return rules[index].fault
     }
   }
-
-  static func loopback(_ port: UInt16) -> sockaddr_in {
-    sockaddr_in(
-      sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian, sin_addr: in_addr(s_addr: UInt32(0x7F00_0001).bigEndian),
-      sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
-  }
-}
-
-private final class ProxyAcceptor: EventSource {
-  let fd: Int32
-  let upstream: UInt16
-  let choose: (String, String) -> FaultProxy.Fault?
-  var token: SourceToken!
-
-  init(fd: Int32, upstream: UInt16, choose: @escaping (String, String) -> FaultProxy.Fault?) {
-    (self.fd, self.upstream, self.choose) = (fd, upstream, choose)
-  }
-
-  func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {
-    while true {
-      // Closed in children of other tests: a connection they held open would not end when it should.
-      let client = accept4(fd, nil, nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
-      guard client >= 0 else { return }
-      let up = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      var address = FaultProxy.loopback(upstream)
-      withUnsafePointer(to: &address) {
-        // In progress, or refused: the first write tells.
-        _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(up, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-      }
-      ProxyPair(client: client, upstream: up, choose).start(reactor)
-    }
-  }
-
-  func didClose(_ reactor: Reactor) { close(fd) }
 }
 
 /// One connection through the proxy.
@@ -285,85 +245,4 @@ private final class ProxyPair {
     }
     return nil
   }
-}
-
-/// One socket of a pair.
-private final class ProxySide: EventSource {
-  private let fd: Int32
-  private var token: SourceToken?
-  private var pending: [UInt8] = []
-  private var isFinishing = false
-  private var isClosed = false
-  var received: ([UInt8]) -> Void = { _ in }
-  var ended: () -> Void = {}
-
-  init(_ fd: Int32) { self.fd = fd }
-
-  func register(_ reactor: Reactor) {
-    do { token = try reactor.register(fd: fd, interest: .read, source: self) } catch { preconditionFailure("\(error)") }
-  }
-
-  func send(_ bytes: [UInt8], _ reactor: Reactor) {
-    guard !isClosed else { return }
-    pending += bytes
-    flush(reactor)
-  }
-
-  /// Ends our direction when everything was taken.
-  func finish(_ reactor: Reactor) {
-    isFinishing = true
-    flush(reactor)
-  }
-
-  private func flush(_ reactor: Reactor) {
-    guard !isClosed else { return }
-    while !pending.isEmpty {
-      let count = Glibc.send(fd, pending, pending.count, Int32(MSG_NOSIGNAL))
-      if count < 0 {
-        // ENOTCONN: the connection is still being made.
-        if errno == EAGAIN || errno == ENOTCONN { break }
-        return fail(reactor)
-      }
-      pending.removeFirst(count)
-    }
-    if let token {
-      do { try reactor.setInterest(pending.isEmpty ? .read : [.read, .write], for: token) } catch { fail(reactor) }
-    }
-    if pending.isEmpty, isFinishing { shutdown(fd, Int32(SHUT_WR)) }
-  }
-
-  private func fail(_ reactor: Reactor) {
-    guard !isClosed else { return }
-    let ended = self.ended
-    close(reactor)
-    ended()
-  }
-
-  func reactor(_ reactor: Reactor, didReceive readiness: Readiness) {
-    if readiness.contains(.writable) { flush(reactor) }
-    guard !isClosed, !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) else { return }
-    var block = [UInt8](repeating: 0, count: 65_536)
-    let count = read(fd, &block, block.count)
-    if count > 0 {
-      received(Array(block[..<count]))
-    } else if count == 0 || errno != EAGAIN {
-      fail(reactor)
-    }
-  }
-
-  func reset(_ reactor: Reactor) {
-    var value = linger(l_onoff: 1, l_linger: 0)
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
-    close(reactor)
-  }
-
-  func close(_ reactor: Reactor) {
-    guard !isClosed else { return }
-    isClosed = true
-    received = { _ in }
-    ended = {}
-    if let token { reactor.scheduleClose(token) }
-  }
-
-  func didClose(_ reactor: Reactor) { _ = Glibc.close(fd) }
 }

@@ -73,7 +73,7 @@ public final class ScriptedServer: Sendable {
       }
       return code == 0 ? UInt16(bigEndian: address.sin6_port) : nil
     }
-    var address = FaultProxy.loopback(0)
+    var address = ProxyListener.loopback(0)
     var size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = withUnsafeMutablePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, size) == 0 && Glibc.listen(fd, 512) == 0 ? getsockname(fd, $0, &size) : -1 }

@@ -123,12 +123,19 @@ extension Consumer {
     isAssigned(partition) ? slots[Int(partition.value)].next.map { Offset($0) } : nil
   }
 
-  /// This member's name in its group: a member that was expelled comes back under another.
+  /// Nil outside of a group.
   /// - Thread: reactor. - Blocking: for librdkafka's main thread, not for a broker.
-  public var memberId: String? {
-    guard let name = rd_kafka_memberid(handle.raw) else { return nil }
-    defer { rd_kafka_mem_free(handle.raw, name) }
-    return String(cString: name)
+  public var groupPlace: GroupPlace? {
+    guard let metadata = rd_kafka_consumer_group_metadata(handle.raw) else { return nil }
+    defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
+    var text: UnsafeMutableRawPointer?
+    var count = 0
+    if let error = rd_kafka_consumer_group_metadata_write(metadata, &text, &count) {
+      rd_kafka_error_destroy(error)
+      return nil
+    }
+    defer { rd_kafka_mem_free(handle.raw, text) }
+    return GroupPlace(serialized: UnsafeRawBufferPointer(start: text, count: count))
   }
 
   // MARK: What the group says

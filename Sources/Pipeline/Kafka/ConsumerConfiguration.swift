@@ -23,8 +23,15 @@ public struct ConsumerConfiguration: Sendable {
   public var queuedKiBMax = 16_384
   /// The same bound in messages.
   public var queuedMessagesMax = 100_000
+  /// Backbeat's `kafka.maxPollIntervalMs`, if it is given.
+  public var maxPollIntervalMs: Int?
   /// Longest wait of a fetch for data. Kafka cuts it short when data comes, the embedded broker does not.
   public var fetchWaitMs = 500
+  /// `max.poll.interval.ms` where the operator gives none. The library's five minutes are made for consumers that work between two polls;
+  /// ours polls every second and gives partitions back within ten (`RebalanceMachine.drainMaxMs`). For us it is how long the answer
+  /// to a join is waited for (and three seconds more): one that is lost on its way is asked for again after that, and a
+  /// repeated join disturbs no group.
+  public static let pollIntervalMsDefault = 60_000
   /// How often `ConsumerDelegate.consumer(_:statistics:)` is called; zero: never. Each is about 1 KB a partition.
   public var statisticsInterval = Duration.zero
 
@@ -34,9 +41,16 @@ public struct ConsumerConfiguration: Sendable {
     self.topic = topic
   }
 
+  /// librdkafka refuses one below `session.timeout.ms`.
+  private var pollIntervalMs: Int {
+    let sessionMs = properties.user.first { $0.key == "session.timeout.ms" }.flatMap { Int($0.value) } ?? 0
+    return max(maxPollIntervalMs ?? Self.pollIntervalMsDefault, sessionMs)
+  }
+
   func conf() throws(KafkaPropertyError) -> KafkaConf {
     let defaults: [(String, String)] = [
       ("session.timeout.ms", "10000"),
+      ("max.poll.interval.ms", String(pollIntervalMs)),
       ("heartbeat.interval.ms", "3000"),
       ("check.crcs", "true"),
       // As Backbeat: a topic that does not exist yet is made by its first user.

@@ -14,9 +14,17 @@ extension LocationController: LocationSink {
 
   /// Whether the node does for this location what it should: paused, or in its group with an answer from it and
   /// fetching what there is.
-  public var isReady: Bool {
-    guard let isPaused = machine.desiredPaused else { return false }
-    return isPaused || (machine.hasAssignment && !fetchWatch.isStalled)
+  public var isReady: Bool { notReadyReason == nil }
+
+  /// Why it is not, for the operator.
+  public var notReadyReason: String? {
+    guard let isPaused = machine.desiredPaused else { return "it is not known yet whether it is paused" }
+    if isPaused { return nil }
+    if !machine.hasAssignment {
+      guard let wait = waitingForGroup else { return "no partitions" }
+      return "no partitions from the group for \((reactor.now - wait.since) / .seconds(1)) s"
+    }
+    return fetchWatch.isStalled ? "owns partitions with a backlog and is given nothing" : nil
   }
 
   /// It owns partitions that hold entries, has room for them, and gets none.

@@ -19,7 +19,7 @@ extension LocationController {
     revokeGeneration = generation
     if isLost { revokes.lost += 1 } else if inFlightCount == 0 { revokes.idle += 1 }
     revokeHadWork = !isLost && inFlightCount > 0
-    carryingMember = isLost ? nil : consumer.memberId
+    carryingPlace = isLost ? nil : consumer.groupPlace
     log.info("partitions revoked", metadata: ["partitions": "\(ledgers.partitions.count)", "lost": "\(isLost)"])
     applyRebalance(rebalance.handle(.revoking(lost: isLost)))
     checkDrained()
@@ -40,6 +40,7 @@ extension LocationController {
     case .commitWithoutWait: commitWithoutWait()
     case .unassign:
       consumer.unassign(revokeGeneration)
+      if waitingForGroup == nil, !machine.isStopping { waitingForGroup = GroupWait(since: reactor.now) }
       apply(machine.handle(.revoked))
     case .dropLedgers:
       ledgers.dropAll()
@@ -57,20 +58,21 @@ extension LocationController {
     holds.assign(grantPartitions, paused: isPaused)
     log.info("partitions assigned", metadata: ["partitions": "\(grantPartitions.count)", "paused": "\(isPaused)"])
     consumer.assign(grantGeneration, paused: isPaused ? grantPartitions : [], from: adoptCommits())
+    endGroupWait()
     apply(machine.handle(.assigned))
     commitAfterRebalance()
   }
 
   /// What this member finished and the broker did not take: kept for the next assignment.
   private func carryCommits() {
-    guard carryingMember != nil else { return commits.drop() }
+    guard carryingPlace != nil else { return commits.drop() }
     commits.carry()
   }
 
   /// - Returns: where partitions go on that this member had before and nobody else since.
   private func adoptCommits() -> [Partition: Offset] {
     guard commits.isCarrying else { return [:] }
-    guard let member = carryingMember, member == consumer.memberId else {
+    guard let place = carryingPlace, consumer.groupPlace?.isNext(after: place) == true else {
       commits.drop()
       return [:]
     }
@@ -83,7 +85,7 @@ extension LocationController {
 
   /// Out of the group, by intent: others may own the partitions from here on.
   func forgetCarriedCommits() {
-    carryingMember = nil
+    carryingPlace = nil
     commits.drop()
   }
 

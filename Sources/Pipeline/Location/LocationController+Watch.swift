@@ -7,6 +7,13 @@ internal import Logging
 internal import PipelineCore
 internal import Reactor
 
+/// A wait for partitions.
+struct GroupWait {
+  let since: Instant
+  /// It took too long, and the log knows.
+  var isSaid = false
+}
+
 extension LocationController {
   /// Between two looks; a look is O(slots).
   static let watchIntervalMax = Duration.seconds(10)
@@ -18,6 +25,7 @@ extension LocationController {
       self.armWatch()
       self.watchTasks()
       self.watchFetching()
+      self.watchGroup()
     }
   }
 
@@ -112,6 +120,27 @@ extension LocationController {
       let taken = consumer.position(of: survey.partition) ?? survey.committed ?? survey.low
       return max(taken.value, kafkaFigures?.nextOffsets[survey.partition.value] ?? 0) < survey.high.value
     }
+  }
+
+  // MARK: The group
+
+  /// A group that assembles answers when the slowest member has given its partitions back. Longer than that, an answer may be
+  /// lost; librdkafka asks again after `max.poll.interval.ms`, so here it is only said.
+  private func watchGroup() {
+    guard let wait = waitingForGroup, !wait.isSaid, machine.desiredPaused == false, !machine.isStopping else { return }
+    let waited = reactor.now - wait.since
+    guard waited >= options.fetchStallAfter else { return }
+    waitingForGroup?.isSaid = true
+    log.warning(
+      "no partitions and no answer from the group",
+      metadata: ["topic": "\(options.consumer.topic)", "waitedMs": "\(waited / .milliseconds(1))"])
+  }
+
+  func endGroupWait() {
+    guard let wait = waitingForGroup.take(), wait.isSaid else { return }
+    log.info(
+      "the group has answered",
+      metadata: ["topic": "\(options.consumer.topic)", "waitedMs": "\((reactor.now - wait.since) / .milliseconds(1))"])
   }
 
   // MARK: Keeping offsets

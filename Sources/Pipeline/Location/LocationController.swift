@@ -76,8 +76,8 @@ public final class LocationController {
   var revokeHadWork = false
   var holds = PartitionHolds()
   var commits = CommitBook()
-  /// Whose offsets `commits` may carry over a rebalance; nil: nobody's.
-  var carryingMember: String?
+  /// Where offsets come from that `commits` may carry over a rebalance; nil: from nowhere.
+  var carryingPlace: GroupPlace?
   /// Of the commit the machine waits for.
   var commitTicket: UInt32?
   var commitTimer: TimerToken?
@@ -95,6 +95,8 @@ public final class LocationController {
   var partitionPauseTimer: TimerToken?
   /// Set from the announcement of a pause until the stored state is known: the gate is closed meanwhile.
   var announcedPauseTimer: TimerToken?
+  /// Set from the wish for partitions, or their loss, until the group has given some.
+  var waitingForGroup: GroupWait?
   /// Set while it waits for the other nodes before it leaves the group.
   var leaveTimer: TimerToken?
   var poolIndex: Int32 = -1
@@ -187,6 +189,7 @@ public final class LocationController {
   }
 
   private func subscribe() {
+    waitingForGroup = GroupWait(since: reactor.now)
     do throws(KafkaError) {
       try consumer.subscribe()
     } catch {
@@ -195,6 +198,7 @@ public final class LocationController {
   }
 
   func unsubscribe() {
+    waitingForGroup = nil
     do throws(KafkaError) {
       try consumer.unsubscribe()
     } catch {

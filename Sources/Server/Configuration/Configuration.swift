@@ -58,7 +58,8 @@ extension Configuration {
     /// librdkafka properties over the pipeline's own defaults; `Secret` because some are, none needs printing.
     var properties: [String: Secret] = [:]
     var maxRequestSizeBytes = 5_000_020
-    var maxPollIntervalMs = 300_000
+    /// nil: the consumers' own.
+    var maxPollIntervalMs: Int?
     var backlogMetricsPath = "/backbeat/run/kafka-backlog-metrics"
     var backlogMetricsIntervalS = 60
     /// `KAFKA_TOPIC_PREFIX`: goes before every topic name, but not before Redis channels.

@@ -21,7 +21,7 @@ extension ConfigurationLoader {
     result.site = section.string("site")
     result.staticMembership = section.bool("staticMembership", default: false)
     result.maxRequestSizeBytes = section.int("maxRequestSize", in: 1000...1_000_000_000, default: result.maxRequestSizeBytes)
-    result.maxPollIntervalMs = section.int("maxPollIntervalMs", in: 45_000...86_400_000, default: result.maxPollIntervalMs)
+    result.maxPollIntervalMs = section.int("maxPollIntervalMs", in: 45_000...86_400_000)
     let backlog = section.section("backlogMetrics")
     result.backlogMetricsPath = backlog.string("zkPath", default: result.backlogMetricsPath)
     result.backlogMetricsIntervalS = backlog.int("intervalS", in: 1...86_400, default: result.backlogMetricsIntervalS)

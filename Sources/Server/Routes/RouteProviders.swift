@@ -34,6 +34,8 @@ struct ProbeProblem: Equatable, Sendable {
   var site: String?
   var topic: String?
   var code: Int?
+  /// In words; Backbeat has none.
+  var reason: String?
 }
 
 protocol HealthProvider: AnyObject {

@@ -93,6 +93,7 @@ enum ProbeBodies {
       if let site = problem.site { json.member("site", site) }
       if let topic = problem.topic { json.member("topic", topic) }
       if let code = problem.code { json.member("code", Int64(code)) }
+      if let reason = problem.reason { json.member("reason", reason) }
       json.endObject()
     }
     json.endArray()

@@ -66,6 +66,7 @@ struct LocationPlanner {
     var consumer = ConsumerConfiguration(properties: try properties(), groupId: group, topic: topic)
     consumer.clientId = "downbeat-\(plan.configuration.nodeID)"
     consumer.statisticsInterval = Self.statisticsInterval
+    consumer.maxPollIntervalMs = plan.configuration.kafka.maxPollIntervalMs
     let share = max(1, plan.servedLocations.count)
     consumer.queuedKiBMax = max(Self.queuedKiBMin, Self.queuedKiBMax / share)
     consumer.queuedMessagesMax = max(1_000, Self.queuedMessagesMax / share)

@@ -44,8 +44,11 @@ final class NodeHealth: HealthProvider {
         problems.append(ProbeProblem(component: "Zookeeper", status: "STATE_NOT_READ", site: key.location))
       }
     }
-    for location in node.locations where !location.isReady {
-      problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: location.site, topic: location.options.consumer.topic))
+    for location in node.locations {
+      guard let reason = location.notReadyReason else { continue }
+      problems.append(
+        ProbeProblem(
+          component: "Consumer", status: "NOT_READY", site: location.site, topic: location.options.consumer.topic, reason: reason))
     }
     return problems
   }

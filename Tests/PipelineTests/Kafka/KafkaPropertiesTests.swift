@@ -73,6 +73,20 @@ import Testing
     #expect(producer.get("max.in.flight.requests.per.connection") == "1")
   }
 
+  /// The bound for the answer to a join; never below the session, which librdkafka would refuse.
+  @Test func aJoinIsAskedForAgainAfterAMinute() throws {
+    func pollIntervalMs(_ user: [String: String], _ given: Int? = nil) throws -> String? {
+      var consumer = ConsumerConfiguration(
+        properties: try KafkaProperties(bootstrapServers: "127.0.0.1:1", user: user), groupId: "grp", topic: "t")
+      consumer.maxPollIntervalMs = given
+      return try consumer.conf().get("max.poll.interval.ms")
+    }
+    #expect(try pollIntervalMs([:]) == "60000")
+    #expect(try pollIntervalMs([:], 300_000) == "300000")
+    #expect(try pollIntervalMs(["session.timeout.ms": "90000"]) == "90000")
+    #expect(try pollIntervalMs(["max.poll.interval.ms": "7000", "session.timeout.ms": "6000"], 45_000) == "7000")
+  }
+
   @Test func errorsNameWhatFailedAndWhetherToTryAgain() {
     let error = KafkaError(.queueFull, call: "produce", topic: "t", partition: nil)
     #expect(error.description == "produce t: Local: Queue full (_QUEUE_FULL)")

@@ -46,6 +46,34 @@ import Testing
     bench.end()
   }
 
+  /// The group has assembled once without this member, whose answer was lost on the way: others may have had the partitions.
+  @Test func whoMissedAnAssemblyStartsFromWhatIsCommitted() throws {
+    let bench = try LocationBench(proxied: true, joins: true, user: Self.user)
+    bench.broker.failNext(.offsetCommit, with: Array(repeating: .rebalanceInProgress, count: 200))
+    try bench.produce((0..<500).map { entryText("a\($0)") })
+    bench.paused(false, version: 0)
+    #expect(bench.runUntil { bench.location.counters.done == 500 })
+    bench.proxy?.loseNext(EmbeddedBroker.Request.syncGroup.rawValue, .cut)
+    bench.broker.failNext(.heartbeat, with: [.rebalanceInProgress])
+    #expect(bench.runUntil { bench.location.consumer.statistics.assignments == 2 }, "\(bench.lines.all)")
+    bench.broker.clearFailures(of: .offsetCommit)
+    #expect(bench.runUntil { bench.location.counters.done == 1_000 }, "\(bench.location.counters)")
+    #expect(bench.runUntil { bench.isAllCommitted() })
+    #expect(!bench.lines.contain("go on where they were"))
+    bench.end()
+  }
+
+  @Test func aPlaceInTheGroupFollowsAnotherOnlyIfNoneWasBetween() {
+    let place = GroupPlace(memberId: "a", generation: 7)
+    #expect(GroupPlace(memberId: "a", generation: 8).isNext(after: place))
+    for other in [GroupPlace(memberId: "a", generation: 9), .init(memberId: "a", generation: 7), .init(memberId: "b", generation: 8)] {
+      #expect(!other.isNext(after: place), "\(other)")
+    }
+    func read(_ text: String) -> GroupPlace? { Array(text.utf8).withUnsafeBytes { GroupPlace(serialized: $0) } }
+    #expect(read("CGMDv2:\u{8}\0\0\0group\0a\0\u{1}") == GroupPlace(memberId: "a", generation: 8))
+    for text in ["", "CGMDv2:", "CGMDv2:\0\0\0\0", "CGMDv2:\0\0\0\0group", "CGMDv3:\0\0\0\0group\0a\0\u{1}"] { #expect(read(text) == nil, "\(text)") }
+  }
+
   /// Expelled and let in again under another name: others may have had the partitions, the broker knows best.
   @Test func whoWasExpelledStartsFromWhatIsCommitted() throws {
     let bench = try LocationBench(joins: true, user: Self.user)

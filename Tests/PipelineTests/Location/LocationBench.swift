@@ -11,6 +11,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   static let statusPartitions = 4
   let reactor: Reactor
   let broker: EmbeddedBroker
+  /// Between everybody and the broker, if there is one.
+  let proxy: KafkaProxy?
   let pool: WorkerPool
   let outbox: Outbox
   let properties: KafkaProperties
@@ -23,10 +25,11 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   /// - Parameters:
   ///   - joins: the location joins a group, instead of having all partitions from the start.
   ///   - user: properties of the consumer and the producers.
+  ///   - proxied: all answers of the broker, which must be one alone, come through `proxy`.
   ///   - brokers: of the cluster; topics `entries`, `dead` and `status` are on all of them.
   init(
-    mode: PauseMode = .hold, brokers: Int = 1, partitions: Int = 3, limits: KeyedScheduler.Limits = .init(), joins: Bool = false,
-    user: [String: String] = [:], work: WorkerLocation = WorkerLocation(site: "east", kind: .noop), workers: Int = 2,
+    mode: PauseMode = .hold, brokers: Int = 1, proxied: Bool = false, partitions: Int = 3, limits: KeyedScheduler.Limits = .init(),
+    joins: Bool = false, user: [String: String] = [:], work: WorkerLocation = WorkerLocation(site: "east", kind: .noop), workers: Int = 2,
     adjust: (inout LocationOptions) -> Void = { _ in }
   ) throws {
     reactor = try Reactor()
@@ -34,7 +37,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
       topics: [.init("entries", partitions: partitions), .init("dead"), .init("status", partitions: Self.statusPartitions)],
       brokers: brokers)
     pool = try WorkerPool(reactor: reactor, workers: workers)
-    properties = try KafkaProperties(bootstrapServers: broker.bootstrapServers, user: user)
+    proxy = proxied ? try KafkaProxy(upstream: broker.port) : nil
+    properties = try KafkaProperties(bootstrapServers: proxy.map { "127.0.0.1:\($0.port)" } ?? broker.bootstrapServers, user: user)
     let log = Logger(label: "test") { [lines] _ in LineHandler(lines: lines) }
     outbox = try Outbox(reactor: reactor, configuration: ProducerConfiguration(properties: properties), log: log)
     producer = try Producer(ProducerConfiguration(properties: properties), on: reactor, delegate: self)
@@ -166,4 +170,9 @@ private final class GatedReplicator: EntryReplicator {
     }
     return WorkResult(Task.isCancelled ? .abandoned : .done(bytes: 1))
   }
+}
+
+extension EmbeddedBroker {
+  /// Of the first broker.
+  var port: UInt16 { bootstrapServers.split(separator: ",").first?.split(separator: ":").last.flatMap { UInt16($0) } ?? 0 }
 }

@@ -20,8 +20,10 @@ final class FleetTrace {
 
   private struct Life {
     var node: String
-    /// Where each partition was committed to when it was killed.
+    /// Where each partition was committed to when it was killed, as the broker said a moment later.
     var committed: [Int: Int64] = [:]
+    /// That moment: others may have got its partitions before, and have committed.
+    var committedNs = Int64.max
     var death: Death?
     var diedNs = Int64.max
     var ends = 0
@@ -46,6 +48,7 @@ final class FleetTrace {
   func died(pid: Int32, _ death: Death, at: Instant, committed: [Int: Int64] = [:]) {
     let life = life(of: pid)
     lives[life].committed = committed
+    lives[life].committedNs = Instant.nowUncached().ns
     lives[life].death = death
     lives[life].diedNs = at.ns
   }
@@ -130,7 +133,7 @@ final class FleetTrace {
         case .killed:
           result.byKill[run.life, default: 0] += 1
           let (partition, offset) = place(version)
-          if offset < life.committed[partition] ?? 0 { result.committed.append(version) }
+          if next.startNs > life.committedNs, offset < life.committed[partition] ?? 0 { result.committed.append(version) }
         }
       }
     }

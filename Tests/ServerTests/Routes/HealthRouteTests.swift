@@ -65,10 +65,10 @@ struct HealthRouteTests {
   static let problems = [
     ProbeProblem(component: "Consumer", status: "NOT_READY", site: "aws-east"),
     ProbeProblem(component: "Zookeeper", status: "NOT_CONNECTED", code: 0),
-    ProbeProblem(component: "log reader", status: "NOT_READY", topic: "t"),
+    ProbeProblem(component: "log reader", status: "NOT_READY", topic: "t", reason: "no \"log\""),
   ]
   static let problemsBody =
-    #"[{"component":"Consumer","status":"NOT_READY","site":"aws-east"},{"component":"Zookeeper","status":"NOT_CONNECTED","code":0},{"component":"log reader","status":"NOT_READY","topic":"t"}]"#
+    #"[{"component":"Consumer","status":"NOT_READY","site":"aws-east"},{"component":"Zookeeper","status":"NOT_CONNECTED","code":0},{"component":"log reader","status":"NOT_READY","topic":"t","reason":"no \"log\""}]"#
 
   @Test func probesSayOKOrWhatIsMissing() throws {
     let health = MemoryHealth()
