@@ -13,30 +13,32 @@ extension EntryEncoder {
 
   /// - Returns: an envelope without `type` (backbeat-behaviour 4.2). The message key is that of the original.
   public static func republished(_ entry: ReplicationEntry, as form: Republication) -> [UInt8] {
-    let infoRange = Self.range(entry.fields.infoRange)
-    var info = ReplicationInfo(infoRange.flatMap(entry.json))
-    var originOp: String?
     var site: String?
     var replayCount = entry.replayCount
+    let value: [UInt8]
     switch form {
     case .status(let name, let status, let versionId):
-      info.set(name, to: status, versionId: versionId)
-      originOp = status.originOp
       site = name
+      if let edits = StatusEdits(entry, site: name, status: status, versionId: versionId) {
+        value = edits.applied(to: entry)
+      } else {
+        value = rewritten(entry, originOp: status.originOp) { $0.set(name, to: status, versionId: versionId) }
+      }
     case .retry(let name):
-      info.setRetry(name)
       site = name
       replayCount = nil
+      value = rewritten(entry) { $0.setRetry(name) }
     case .replay(let name, let count):
-      info.setRetry(name)
       replayCount = count
+      value = rewritten(entry) { $0.setRetry(name) }
     }
     var writer = JSONWriter(reservingCapacity: entry.payload.count + 256)
     writer.beginObject()
     writer.member("bucket", entry.bucket)
-    writer.member("key", entry.versionedKey)
+    writer.name("key")
+    if let key = entry.spelledKey { writer.raw(key) } else { writer.string(entry.versionedKey) }
     writer.name("value")
-    writer.raw(splicedValue(entry, infoRange, info: info.json, originOp: originOp))
+    writer.raw(value)
     if let site { writer.member("site", site) }
     writer.name("ignore")
     writer.bool(false)
@@ -48,6 +50,14 @@ extension EntryEncoder {
     writer.null()
     writer.endObject()
     return writer.bytes
+  }
+
+  /// The `value` string with `replicationInfo` read, changed and written again.
+  private static func rewritten(_ entry: ReplicationEntry, originOp: String? = nil, _ change: (inout ReplicationInfo) -> Void) -> [UInt8] {
+    let range = range(entry.fields.infoRange)
+    var info = ReplicationInfo(range.flatMap(entry.json))
+    change(&info)
+    return splicedValue(entry, range, info: info.json, originOp: originOp)
   }
 
   /// As the decoder noted it; nil if there was none.

@@ -101,13 +101,11 @@ public struct JSONWriter: Sendable {
   private mutating func quoted(_ text: String) {
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
-    var text = text
-    let isPlain = text.withUTF8 { utf8 in
-      guard unsafe utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else { return false }
-      unsafe bytes.append(contentsOf: utf8)
-      return true
-    }
-    if !isPlain { for byte in text.utf8 { escaped(byte) } }
+    let utf8 = text.utf8
+    // Nearly all are ASCII without anything to escape; else it is looked at byte by byte.
+    let isPlain = ByteScan.special(utf8.span, 0) == utf8.count
+    if isPlain { bytes.append(contentsOf: utf8) }
+    if !isPlain { for byte in utf8 { escaped(byte) } }
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
   }

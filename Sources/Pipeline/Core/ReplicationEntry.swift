@@ -51,6 +51,16 @@ public struct ReplicationEntry: Sendable {
   public var key: String { BaseKey(fields.key, in: payload.span).string(in: payload.span) }
   /// The key as the envelope has it: `<base key>NUL<version id>` for versions.
   public var versionedKey: String { text(fields.key) ?? "" }
+  /// `versionedKey` as it stands, quotes included, where `JSON.stringify` would spell it so: nothing is escaped but one NUL.
+  var spelledKey: ArraySlice<UInt8>? {
+    let (text, slice) = (payload.span, fields.key)
+    guard slice.isPresent else { return nil }
+    if slice.isEscaped {
+      let escape = Int(slice.firstEscape)
+      guard BaseKey.isNul(text, escape), ByteScan.special(text, escape + 6) == Int(slice.end) else { return nil }
+    }
+    return payload[(Int(slice.start) - 1)...Int(slice.end)]
+  }
   /// Raw version id: of the metadata, else from behind the NUL of the key.
   public var versionId: String? {
     if let id = text(fields.versionId) { return id }
@@ -90,7 +100,7 @@ public struct ReplicationEntry: Sendable {
   public func metadataField(_ name: String) -> JSONValue? {
     var found: JSONValue?
     forEachMetadataField { member, json in
-      if member.isEqual(name) { found = json() }
+      if member.isEqual(to: name, in: payload.span) { found = json() }
     }
     return found
   }
@@ -106,7 +116,7 @@ public struct ReplicationEntry: Sendable {
   public var userMetadata: [(name: String, value: String)] {
     var result: [(name: String, value: String)] = []
     forEachMetadataField { member, json in
-      if member.isUserMetadata, let text = json()?.string { result.append((member.text, text)) }
+      if ShortText(member, in: payload.span).isUserMetadata, let text = json()?.string { result.append((member.string(in: payload), text)) }
     }
     return result
   }
@@ -117,22 +127,21 @@ public struct ReplicationEntry: Sendable {
   }
 
   /// What belongs to the object besides its data, found in one pass: the named fields that are text and not empty, user
-  /// metadata and tags, each in the order stored.
-  public func attributes(
-    named names: [String]
-  ) -> (named: [(name: String, value: String)], user: [(name: String, value: String)], tags: [(key: String, value: String)]) {
-    var (named, user): ([(name: String, value: String)], [(name: String, value: String)]) = ([], [])
-    var tags: [(key: String, value: String)] = []
+  /// metadata and tags, each kind in the order stored.
+  public func forEachAttribute(named names: AttributeNames, _ body: (AttributeKind, _ name: String, _ value: String) -> Void) {
+    let text = payload.span
     forEachMetadataRange { member, range in
-      if member.isUserMetadata {
-        if let text = string(range) { user.append((member.text, text)) }
-      } else if member.isEqual("tags") {
-        tags = (json(range)?.members ?? []).compactMap { tag in tag.value.string.map { (tag.name, $0) } }
-      } else if let name = names.first(where: member.isEqual), let text = string(range), !text.isEmpty {
-        named.append((name, text))
+      let short = ShortText(member, in: text)
+      if short == .tags {
+        for tag in json(range)?.members ?? [] {
+          if let value = tag.value.string { body(.tag, tag.name, value) }
+        }
+      } else if short.isUserMetadata {
+        if let value = string(range) { body(.user, member.string(in: payload), value) }
+      } else if let name = names.name(short), let value = string(range), !value.isEmpty {
+        body(.named, name, value)
       }
     }
-    return (named, user, tags)
   }
 
   public var replicationInfo: JSONValue? { metadataField("replicationInfo") }
@@ -153,7 +162,7 @@ public struct ReplicationEntry: Sendable {
 
 extension ReplicationEntry {
   /// Where a top-level field's value stands in `payload` (escaped once), and the name it has.
-  func forEachMetadataRange(_ body: (MemberName, Range<Int>) -> Void) {
+  func forEachMetadataRange(_ body: (_ name: TextSlice, Range<Int>) -> Void) {
     let text = payload.span
     var at = Int(fields.value.start)
     var isFirst = true
@@ -164,7 +173,7 @@ extension ReplicationEntry {
         guard name.isPresent else { return }
         let start = at
         try NestedJSON.skipValue(text, &at, depth: 1)
-        body(MemberName(slice: name, payload: payload), start..<at)
+        body(name, start..<at)
       }
     } catch {
       // The decoder went over the same bytes before: it cannot end here, and if it did, the rest is not there.
@@ -172,7 +181,7 @@ extension ReplicationEntry {
     }
   }
 
-  private func forEachMetadataField(_ body: (MemberName, () -> JSONValue?) -> Void) {
+  private func forEachMetadataField(_ body: (_ name: TextSlice, () -> JSONValue?) -> Void) {
     forEachMetadataRange { name, range in body(name) { json(range) } }
   }
 
@@ -200,30 +209,20 @@ extension ReplicationEntry {
   }
 }
 
-/// The name of a member where it stands: most are only compared, and no string is made for that.
-struct MemberName {
-  fileprivate let slice: TextSlice
-  fileprivate let payload: [UInt8]
+// MARK: - Attributes
 
-  private static let userPrefix = Array("x-amz-meta-".utf8)
+/// What an attribute of an object is.
+public enum AttributeKind: Hashable, Sendable { case named, user, tag }
 
-  var text: String { slice.string(in: payload) }
-  var isUserMetadata: Bool { slice.isEscaped ? text.hasPrefix("x-amz-meta-") : begins(Self.userPrefix) }
+/// Names of metadata fields, made ready to be looked for.
+public struct AttributeNames: Sendable {
+  private let names: [(name: String, short: ShortText)]
 
-  func isEqual(_ name: String) -> Bool {
-    guard !slice.isEscaped else { return text == name }
-    guard slice.range.count == name.utf8.count else { return false }
-    var at = Int(slice.start)
-    for byte in name.utf8 {
-      guard payload[at] == byte else { return false }
-      at += 1
-    }
-    return true
+  /// - Parameter names: of at most 24 bytes each.
+  public init(_ names: [String]) {
+    self.names = names.map { ($0, ShortText(plain: Array($0.utf8))) }
+    precondition(self.names.allSatisfy { $0.short.count <= ShortText.countMax })
   }
 
-  private func begins(_ prefix: [UInt8]) -> Bool {
-    guard slice.range.count >= prefix.count else { return false }
-    for index in prefix.indices where payload[Int(slice.start) + index] != prefix[index] { return false }
-    return true
-  }
+  func name(_ short: ShortText) -> String? { names.first { $0.short == short }?.name }
 }

@@ -69,6 +69,9 @@ struct ShortText: Hashable, Sendable {
     }
   }
 
+  /// Begins with `x-amz-meta-`.
+  var isUserMetadata: Bool { word0 == 0x656D_2D7A_6D61_2D78 && word1 & 0xFF_FFFF == 0x2D_6174 }
+
   // The entry itself (backbeat-behaviour 4.1, 4.2).
   static let type = ShortText(0x6570_7974, 0, 0, 4)
   static let bucket = ShortText(0x7465_6B63_7562, 0, 0, 6)
@@ -89,6 +92,7 @@ struct ShortText: Hashable, Sendable {
   static let contentMD5 = ShortText(0x2D74_6E65_746E_6F63, 0x35_646D, 0, 11)
   static let lastModified = ShortText(0x646F_6D2D_7473_616C, 0x64_6569_6669, 0, 13)
   static let versionId = ShortText(0x496E_6F69_7372_6576, 0x64, 0, 9)
+  static let tags = ShortText(0x7367_6174, 0, 0, 4)
   static let isDeleteMarker = ShortText(0x6574_656C_6544_7369, 0x7265_6B72_614D, 0, 14)
   static let replicationInfo = ShortText(0x7461_6369_6C70_6572, 0x6F_666E_496E_6F69, 0, 15)
   static let mdBucketModelVersion = ShortText(0x7465_6B63_7542_646D, 0x7265_566C_6564_6F4D, 0x6E6F_6973, 20)

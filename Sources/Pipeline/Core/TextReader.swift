@@ -119,4 +119,15 @@ extension TextSlice {
     if isEscaped { return String(decoding: bytes(in: storage.span), as: UTF8.self) }
     return String(decoding: storage[range], as: UTF8.self)
   }
+
+  func isEqual(to name: String, in text: Span<UInt8>) -> Bool {
+    guard !isEscaped else { return String(decoding: bytes(in: text), as: UTF8.self) == name }
+    guard range.count == name.utf8.count else { return false }
+    var at = Int(start)
+    for byte in name.utf8 {
+      guard text[at] == byte else { return false }
+      at += 1
+    }
+    return true
+  }
 }

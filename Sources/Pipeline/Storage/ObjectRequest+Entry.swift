@@ -15,9 +15,17 @@ extension ObjectRequest {
     if !entry.hasData, !entry.content.isEmpty {
       extent = entry.content.isDisjoint(with: [.putTagging, .deleteTagging]) ? .metadata : .tags
     }
-    let found = entry.attributes(named: ObjectAttributes.systemNames)
-    attributes.system = found.named.map { ObjectAttributes.Pair($0.name, $0.value) }
-    attributes.user = found.user.map { ObjectAttributes.Pair($0.name, $0.value) }
-    attributes.tags = found.tags.map { ObjectAttributes.Pair($0.key, $0.value) }
+    entry.forEachAttribute(named: ObjectAttributes.entryNames) { kind, name, value in
+      let pair = ObjectAttributes.Pair(name, value)
+      switch kind {
+      case .named: attributes.system.append(pair)
+      case .user: attributes.user.append(pair)
+      case .tag: attributes.tags.append(pair)
+      }
+    }
   }
+}
+
+extension ObjectAttributes {
+  fileprivate static let entryNames = AttributeNames(systemNames)
 }
