@@ -14,9 +14,12 @@ enum Hex {
 
   /// Lower-case.
   static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
-    for byte in bytes {
-      text.append(digit(byte >> 4))
-      text.append(digit(byte & 15))
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bytes.count * 2) { digits in
+      for index in bytes.indices {
+        digits.initializeElement(at: 2 * index, to: digit(bytes[index] >> 4))
+        digits.initializeElement(at: 2 * index + 1, to: digit(bytes[index] & 15))
+      }
+      text.append(contentsOf: digits)
     }
   }
 

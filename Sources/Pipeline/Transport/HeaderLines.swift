@@ -39,10 +39,8 @@ extension [UInt8] {
   /// What would end a line of a head becomes a space.
   mutating func removeLineEnds(from start: Int) {
     withUnsafeMutableBytes { bytes in
-      // Nearly always there is nothing to do, and that is found out many octets at a time.
-      var hasControls = false
-      for index in start..<bytes.count { hasControls = hasControls || bytes[index] < Octet.space }
-      guard hasControls else { return }
+      // Nearly always there is nothing to do.
+      guard start < bytes.count, Octet.containControls(UnsafeRawBufferPointer(rebasing: bytes[start...])) else { return }
       for index in start..<bytes.count where bytes[index] == Octet.newline || bytes[index] == Octet.carriageReturn || bytes[index] == 0 {
         bytes[index] = Octet.space
       }

@@ -12,12 +12,37 @@ enum Octet {
 
   static func lower(_ byte: UInt8) -> UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte }
 
+  /// Whether any of them is a control character (below 0x20, or 0x7F), eight at a time.
+  static func containControls(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+    var at = 0
+    while at + 8 <= bytes.count {
+      let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+      let delete = word ^ (ones &* 0x7F)
+      if (((word &- ones &* 0x20) & ~word) | ((delete &- ones) & ~delete)) & highs != 0 { return true }
+      at += 8
+    }
+    while at < bytes.count {
+      if bytes[at] < 0x20 || bytes[at] == 0x7F { return true }
+      at += 1
+    }
+    return false
+  }
+
   static func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(newline, bytes, from) }
   static func firstSpace(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(space, bytes, from) }
 
   private static func first(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer, _ from: Int) -> Int? {
     guard from < bytes.count, let base = bytes.baseAddress, let found = memchr(base + from, Int32(octet), bytes.count - from) else { return nil }
     return UnsafeRawPointer(found) - base
+  }
+}
+
+extension String {
+  /// See `Octet.containControls`.
+  var hasControls: Bool {
+    var text = self
+    return text.withUTF8 { Octet.containControls(UnsafeRawBufferPointer($0)) }
   }
 }
 

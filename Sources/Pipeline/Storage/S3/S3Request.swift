@@ -87,7 +87,8 @@ struct S3Request {
 
   /// Encoded and in the order to be signed.
   var canonicalQuery: String {
-    query.map { (URIEncoding.encoded($0.0), URIEncoding.encoded($0.1)) }.sorted { $0 < $1 }
+    guard query.count > 1 else { return URIEncoding.form(query) }
+    return query.map { (URIEncoding.encoded($0.0), URIEncoding.encoded($0.1)) }.sorted { $0 < $1 }
       .map { "\($0.0)=\($0.1)" }.joined(separator: "&")
   }
 
@@ -122,7 +123,8 @@ struct S3Request {
     }
     var signed: [HTTPHeader] = []
     signed.reserveCapacity(headers.count + 4)
-    for header in headers { signed.append(HTTPHeader(header.name.headerName, header.value.headerValue)) }
+    signed += headers
+    for index in signed.indices where !signed[index].isCanonical { signed[index] = signed[index].canonical }
     signed.append(HTTPHeader(Self.hostName, origin.hostHeader))
     signed.append(HTTPHeader("x-amz-content-sha256", payload))
     signed.append(HTTPHeader("x-amz-date", time))
@@ -144,13 +146,11 @@ struct S3Request {
   }
 }
 
-extension String {
-  /// In lower case.
-  fileprivate var headerName: String { utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) } ? lowercased() : self }
+extension HTTPHeader {
+  /// Named in lower case, and of a value that may stand in a header: a control character would end it, or the request.
+  fileprivate var isCanonical: Bool { !value.hasControls && !name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) } }
 
-  /// As it may stand in a header: a control character would end it, or the request.
-  fileprivate var headerValue: String {
-    guard utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return self }
-    return String(decoding: utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
+  fileprivate var canonical: HTTPHeader {
+    HTTPHeader(name.lowercased(), String(decoding: value.utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self))
   }
 }

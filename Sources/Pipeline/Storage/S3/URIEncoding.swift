@@ -15,7 +15,9 @@ enum URIEncoding {
 
   /// - Parameter keepsSlash: of a key, whose slashes separate segments; not of a query's names and values.
   static func append(_ text: String, keepsSlash: Bool, to bytes: inout [UInt8]) {
-    let isPlain = text.utf8.allSatisfy { isUnreserved($0) || (keepsSlash && $0 == UInt8(ascii: "/")) }
+    let octets = text.utf8.span
+    var isPlain = true
+    for index in octets.indices where !isUnreserved(octets[index]) && !(keepsSlash && octets[index] == UInt8(ascii: "/")) { isPlain = false }
     // Nearly all are.
     guard !isPlain else { return bytes.append(text: text) }
     for byte in text.utf8 {
@@ -37,7 +39,14 @@ enum URIEncoding {
 
   /// Names and values, as in a query or in `x-amz-tagging`.
   static func form(_ pairs: [(String, String)]) -> String {
-    pairs.map { "\(encoded($0.0))=\(encoded($0.1))" }.joined(separator: "&")
+    var bytes: [UInt8] = []
+    for (name, value) in pairs {
+      if !bytes.isEmpty { bytes.append(UInt8(ascii: "&")) }
+      append(name, keepsSlash: false, to: &bytes)
+      bytes.append(UInt8(ascii: "="))
+      append(value, keepsSlash: false, to: &bytes)
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 }
 
