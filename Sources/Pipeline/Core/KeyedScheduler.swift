@@ -16,14 +16,19 @@ public struct KeyedScheduler: Sendable {
     public var waitingMax: Int
     /// Of one key; at least 1.
     public var keyWaitingMax: Int
+    /// Entries whose task has ended and that are not finished: their slots are in use, but nothing here counts them; at least 0.
+    public var endedMax: Int
 
-    public init(concurrency: Int = 10, waitingMax: Int = 10, keyWaitingMax: Int? = nil) {
+    public init(concurrency: Int = 10, waitingMax: Int = 10, keyWaitingMax: Int? = nil, endedMax: Int = 0) {
       self.concurrency = concurrency
       self.waitingMax = waitingMax
       self.keyWaitingMax = keyWaitingMax ?? max(1, waitingMax)
+      self.endedMax = endedMax
     }
+    /// Tasks that run or wait.
+    public var taskMax: Int { concurrency + waitingMax }
     /// Slots needed: `InFlightTable(countMax:)` takes the same number.
-    public var slotMax: Int { concurrency + waitingMax }
+    public var slotMax: Int { taskMax + endedMax }
   }
 
   public enum Admission: Hashable, Sendable {

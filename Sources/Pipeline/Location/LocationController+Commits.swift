@@ -9,7 +9,7 @@ extension LocationController {
   /// group's coordinator goes and moves, and what is not asked again then stays uncommitted although nothing is wrong any more.
   func armCommitTimer() {
     let isWaiting = commits.isAnswerMissing
-    let wantsSoon = !isWaiting && counters.finished - finishedAtCommit >= UInt64(options.limits.slotMax)
+    let wantsSoon = !isWaiting && counters.finished - finishedAtCommit >= UInt64(options.limits.taskMax)
     if let commitTimer {
       guard wantsSoon, !isCommitSoon else { return }
       reactor.cancel(commitTimer)

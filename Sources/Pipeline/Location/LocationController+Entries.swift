@@ -10,7 +10,9 @@ extension LocationController {
   /// Room for entries now; 0 closes the gate.
   var credit: Int {
     guard machine.isTaking, announcedPauseTimer == nil, rebalance.mayDispatch, held.isEmpty, outbox.hasRoom else { return 0 }
-    return scheduler.hasRoom ? inFlight.countMax - inFlight.count : 0
+    guard scheduler.hasRoom else { return 0 }
+    let tasks = inFlight.count - acknowledgingCount
+    return min(options.limits.taskMax - tasks, inFlight.countMax - inFlight.count)
   }
 
   func received(_ message: consuming KafkaMessage) {
@@ -34,6 +36,7 @@ extension LocationController {
         handle: handle, offset: offset, assignment: rebalance.generation, orderKey: 0, stage: .acknowledging)
       // Room was checked before the poll: one slot for each message of the credit.
       guard let ticket = inFlight.insert(record) else { preconditionFailure("no slot for a message that was asked for") }
+      acknowledgingCount += 1
       sendDeadLetter(ticket, message, reason)
     }
   }
@@ -111,14 +114,14 @@ extension LocationController {
       _ = inFlight.remove(completion.ticket)
     case .deadLetter(let reason):
       guard let reference = completion.message else { preconditionFailure("a dead letter travels with its bytes") }
-      inFlight[completion.ticket.slot]?.stage = .acknowledging
+      awaitAcknowledgement(completion.ticket)
       sendDeadLetter(completion.ticket, KafkaMessage(reference), reason)
     }
   }
 
   /// The entry is finished when the broker has all of its messages: a status that is lost would never be told again.
   private func acknowledge(_ ticket: InFlightTicket, _ messages: [OutgoingMessage]) {
-    inFlight[ticket.slot]?.stage = .acknowledging
+    awaitAcknowledgement(ticket)
     var missing = messages.count
     for message in messages {
       outbox.send(message) { [weak self] in
@@ -128,8 +131,14 @@ extension LocationController {
     }
   }
 
+  private func awaitAcknowledgement(_ ticket: InFlightTicket) {
+    inFlight[ticket.slot]?.stage = .acknowledging
+    acknowledgingCount += 1
+  }
+
   private func acknowledged(_ ticket: InFlightTicket) {
     guard let record = inFlight.remove(ticket) else { return }
+    acknowledgingCount -= 1
     finish(record.handle)
     checkDrained()
     consumer.creditAvailable()

@@ -65,7 +65,10 @@ public final class LocationController {
   var rebalance = RebalanceMachine()
   var ledgers = LedgerTable()
   var inFlight: InFlightTable<InFlight>
+  /// Of them, those whose stage it is.
+  var acknowledgingCount = 0
   var scheduler: KeyedScheduler
+  /// At most one for each partition: that is paused then.
   var held: [Held] = []
   var consumer: Consumer!
   /// librdkafka's generation that our machine's newest grant answers.
@@ -120,8 +123,10 @@ public final class LocationController {
     lastEffective = machine.effective
     lastCommitAt = reactor.now
     fetchWatch = FetchWatch(stallMs: Int64(options.fetchStallAfter / .milliseconds(1)))
-    inFlight = InFlightTable(countMax: options.limits.slotMax)
-    scheduler = KeyedScheduler(options.limits)
+    var limits = options.limits
+    limits.endedMax = LocationOptions.acknowledgingMax
+    inFlight = InFlightTable(countMax: limits.slotMax)
+    scheduler = KeyedScheduler(limits)
     consumer = try Consumer(options.consumer, on: reactor, delegate: self)
     // Strong, and let go in `stopped`: an unowned reference would be retained for each completion.
     poolIndex = pool.add(options.work) { self.completed($0) }

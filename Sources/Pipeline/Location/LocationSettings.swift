@@ -26,10 +26,9 @@ public struct LocationOptions: Sendable {
   public static let partitionPauseAfter = Duration.seconds(1)
   /// No answer to a commit for this long: asked again.
   public static let commitAnswerMax = Duration.seconds(10)
-  /// Dead letters and statuses sent and not yet acknowledged; beyond it no entry is taken.
-  public static let acknowledgementsMax = 10_000
-  /// Entries the scheduler refused after they were taken: one for each paused partition.
-  public static let heldMax = 1_024
+  /// Entries whose task has ended and whose dead letter or status is not acknowledged (ours). They take no place of those that
+  /// run or wait: else a location with few of these would stand still while the brokers answer.
+  public static let acknowledgingMax = 256
 
   public var site: String
   public var limits: KeyedScheduler.Limits
