@@ -33,7 +33,7 @@ public final class FileDestination: ObjectDestination {
     records = CopyRecords(location: location)
   }
 
-  public func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome {
+  public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
     let path = try location.objectPath(bucket: request.bucket, key: request.key)
     let place = try await find(request, path)
     switch try judge(request, body.info, place) {

@@ -158,9 +158,18 @@ public enum RemoveOutcome: Hashable, Sendable {
   case newerThere
 }
 
+/// A look at what stands at the target, asked for before the source was opened: one round trip less for each copy.
+public protocol TargetLook: AnyObject {
+  /// Lets go of it, at any point.
+  func cancel()
+}
+
 public protocol ObjectDestination: AnyObject {
+  /// Asks what stands there, without waiting for the answer; nil where that costs no round trip.
+  func beginLook(_ request: ObjectRequest) -> (any TargetLook)?
   /// Takes the body to its end and makes the copy durable before it answers. On any error the old copy, or none, is there.
-  func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome
+  /// - Parameter look: what `beginLook` gave for this request.
+  func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome
   /// Brings metadata or tags of a copy up to date without its bytes (`request.extent`).
   /// - Returns: nil if the copy is not of this version, or the store cannot: then the whole is copied.
   func update(_ request: ObjectRequest) async throws(StoreError) -> PutOutcome?
@@ -169,5 +178,6 @@ public protocol ObjectDestination: AnyObject {
 }
 
 extension ObjectDestination {
+  public func beginLook(_ request: ObjectRequest) -> (any TargetLook)? { nil }
   public func update(_ request: ObjectRequest) async throws(StoreError) -> PutOutcome? { nil }
 }

@@ -60,9 +60,11 @@ public final class Replicator {
   }
 
   private func copyOnce(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+    let look = destination.beginLook(request)
+    defer { look?.cancel() }
     let body = try await source.open(request)
     defer { body.close() }
-    return ReplicationOutcome(try await destination.put(request, body), of: body.info)
+    return ReplicationOutcome(try await destination.put(request, body, look), of: body.info)
   }
 
   private func remove(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {

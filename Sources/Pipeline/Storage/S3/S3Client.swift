@@ -72,7 +72,7 @@ public final class S3Client {
 }
 
 /// One request under way, its errors in the words of a store.
-final class S3Exchange {
+final class S3Exchange: TargetLook {
   private let client: S3Client
   private let request: S3Request
   private let exchange: any HTTPExchange

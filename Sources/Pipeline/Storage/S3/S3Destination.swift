@@ -56,9 +56,15 @@ public final class S3Destination: ObjectDestination {
 
   // MARK: ObjectDestination
 
-  public func put(_ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> PutOutcome {
+  public func beginLook(_ request: ObjectRequest) -> (any TargetLook)? {
+    // A key that cannot be is `put`'s to refuse.
+    guard let key = validKey(of: request), !suspects.contains(key) else { return nil }
+    return client.beginLook(placement.bucket, key)
+  }
+
+  public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
     let key = try key(of: request)
-    if let outcome = try await judge(request, body.info, key) { return outcome }
+    if let outcome = try await judge(request, body.info, key, look as? S3Exchange) { return outcome }
     let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
     let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5)
     let size = body.info.size
@@ -83,9 +89,9 @@ public final class S3Destination: ObjectDestination {
   // MARK: Rules
 
   /// Nil: to be written.
-  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String) async throws(StoreError) -> PutOutcome? {
+  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String, _ look: S3Exchange?) async throws(StoreError) -> PutOutcome? {
     guard !suspects.contains(key) else { return nil }
-    switch try await client.look(placement.bucket, key) {
+    switch try await client.finish(look ?? client.beginLook(placement.bucket, key)) {
     case .nothing: return nil
     case .object(let there):
       if let outcome = judge(request, info, there) { return outcome }
@@ -120,13 +126,21 @@ public final class S3Destination: ObjectDestination {
   }
 
   func key(of request: ObjectRequest) throws(StoreError) -> String {
-    let key = placement.bucketMatch ? request.key : "\(request.bucket)/\(request.key)"
-    guard !request.key.isEmpty, key.utf8.count <= Self.keyBytesMax else {
+    guard let key = validKey(of: request) else {
       throw StoreError(
         .keyNotMappable, isRetryable: false,
-        "\(PrintableName.of("\(request.bucket)/\(request.key)")): \(key.utf8.count) bytes, a key has 1 to \(Self.keyBytesMax)")
+        "\(PrintableName.of("\(request.bucket)/\(request.key)")): \(mappedKey(of: request).utf8.count) bytes, a key has 1 to \(Self.keyBytesMax)")
     }
     return key
+  }
+
+  private func mappedKey(of request: ObjectRequest) -> String {
+    placement.bucketMatch ? request.key : "\(request.bucket)/\(request.key)"
+  }
+
+  private func validKey(of request: ObjectRequest) -> String? {
+    let key = mappedKey(of: request)
+    return !request.key.isEmpty && key.utf8.count <= Self.keyBytesMax ? key : nil
   }
 
   // MARK: Helpers of the steps

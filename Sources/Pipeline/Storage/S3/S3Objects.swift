@@ -104,7 +104,16 @@ extension S3Client {
   }
 
   func look(_ bucket: String, _ key: String, version: [(String, String)] = []) async throws(StoreError) -> S3Look {
-    let exchange = begin(S3Request("HEAD", bucket, key, query: version))
+    try await finish(beginLook(bucket, key, version: version))
+  }
+
+  /// Sends the question only.
+  func beginLook(_ bucket: String, _ key: String, version: [(String, String)] = []) -> S3Exchange {
+    begin(S3Request("HEAD", bucket, key, query: version))
+  }
+
+  /// The answer to `beginLook`.
+  func finish(_ exchange: S3Exchange) async throws(StoreError) -> S3Look {
     defer { exchange.cancel() }
     let head = try await exchange.anyHead()
     // 405: a delete marker, asked for by its version.
