@@ -3,7 +3,8 @@
  * It assigns all partitions from the first offset (no group, no commits), so what it measures is librdkafka's fetching and
  * hand-over alone. Time and CPU are measured from the first message to the last ("window") and for the whole process since the
  * assignment; compare windows with windows. With --consumers K it holds K clients, each reading the whole topic, served by one
- * thread through one eventfd: the library's own cost of K locations. */
+ * thread through one eventfd: the library's own cost of K locations. With --hold the clients live on, paused between one backlog
+ * and the next: the library's own cost without that of its start. */
 #define _GNU_SOURCE 1
 #include "common.h"
 
@@ -21,9 +22,12 @@
 #define WAIT_MS 100
 
 static const char usage[] =
-    "Usage: count --brokers HOST:PORT --topic NAME --count N [options]\n"
+    "Usage: count --brokers HOST:PORT --topic NAME (--count N | --hold) [options]\n"
     "  --count N           messages to read, by each consumer\n"
     "  --consumers K       clients that each read the whole topic (default 1, at most 256)\n"
+    "  --hold              clients stay, paused: each line `N S` on stdin resumes them until each has read N more messages and S\n"
+    "                      seconds have passed, and is answered with a JSON object (seconds: to the last message; cpu_seconds: of the\n"
+    "                      whole window_seconds, from before the resume)\n"
     "  --latencies FILE    write how long each message was on its way, ns, one a line (keys of `produce --stamp`)\n"
     "  --timeout-s S       give up after S seconds (default 120)\n"
     "  -X name=value       any librdkafka property (repeatable)\n"
@@ -136,15 +140,66 @@ static void read_many(struct reader *readers, size_t count, double deadline, str
   close(event);
 }
 
+static void set_paused(struct reader *readers, size_t count, bool is_paused) {
+  for (size_t index = 0; index < count; index++) {
+    rd_kafka_topic_partition_list_t *partitions;
+    rd_kafka_resp_err_t error = rd_kafka_assignment(readers[index].client, &partitions);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(1, "assignment: %s", rd_kafka_err2str(error));
+    error = is_paused ? rd_kafka_pause_partitions(readers[index].client, partitions) : rd_kafka_resume_partitions(readers[index].client, partitions);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(1, "%s: %s", is_paused ? "pause" : "resume", rd_kafka_err2str(error));
+    rd_kafka_topic_partition_list_destroy(partitions);
+  }
+}
+
+static void read_all(struct reader *readers, size_t count, double deadline, struct tally *tally) {
+  if (count == 1)
+    read_one(&readers[0], deadline, tally);
+  else
+    read_many(readers, count, deadline, tally);
+}
+
+static void sleep_until(double at) {
+  for (double left; !interrupted() && (left = at - monotonic_seconds()) > 0;) usleep((useconds_t)(left * 1e6) + 1);
+}
+
+/* Serves the lines of --hold until stdin ends. */
+static void hold(struct reader *readers, size_t count, double timeout) {
+  char line[128];
+  set_paused(readers, count, true);
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    long long entries;
+    double window;
+    if (sscanf(line, "%lld %lf", &entries, &window) != 2 || entries < 0 || window < 0) fail(2, "--hold wants lines `N S`, got '%s'", line);
+    struct tally tally = {.entries = 0};
+    for (size_t index = 0; index < count; index++) readers[index].left = entries;
+    double started_at = monotonic_seconds(), started_cpu = process_cpu_seconds();
+    set_paused(readers, count, false);
+    if (entries > 0) read_all(readers, count, started_at + timeout, &tally);
+    double last_at = monotonic_seconds();
+    sleep_until(started_at + window);
+    printf("{\"entries\":%lld,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"window_seconds\":%.6f}\n", (long long)tally.entries,
+           last_at - started_at, process_cpu_seconds() - started_cpu, monotonic_seconds() - started_at);
+    if (fflush(stdout) != 0) fail(1, "cannot write to stdout");
+    set_paused(readers, count, true);
+  }
+}
+
+static void reader_close(struct reader *reader) {
+  rd_kafka_queue_destroy(reader->queue);
+  rd_kafka_consumer_close(reader->client);
+  rd_kafka_destroy(reader->client);
+}
+
 int main(int argc, char **argv) {
   struct properties properties = {.count = 0};
   const char *brokers = NULL, *topic = NULL, *latencies = NULL;
   int64_t count = 0, consumers = 1, timeout_s = 120;
+  bool holds = false;
   static const struct option options[] = {
       {"brokers", required_argument, NULL, 'b'}, {"topic", required_argument, NULL, 't'},
       {"count", required_argument, NULL, 'n'}, {"consumers", required_argument, NULL, 'k'},
       {"timeout-s", required_argument, NULL, 's'}, {"latencies", required_argument, NULL, 'l'},
-      {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+      {"hold", no_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
   for (int option; (option = getopt_long(argc, argv, "X:h", options, NULL)) != -1;) {
     switch (option) {
     case 'b': brokers = optarg; break;
@@ -153,13 +208,14 @@ int main(int argc, char **argv) {
     case 'k': consumers = number("consumers", optarg, 1, CONSUMERS_MAX); break;
     case 'l': latencies = optarg; break;
     case 's': timeout_s = number("timeout-s", optarg, 1, 86400); break;
+    case 'o': holds = true; break;
     case 'X': properties_add(&properties, optarg); break;
     case 'h': fputs(usage, stdout); return 0;
     default: fputs(usage, stderr); return 2;
     }
   }
   if (optind != argc) fail(2, "unexpected argument '%s'", argv[optind]);
-  if (brokers == NULL || topic == NULL || count == 0) fail(2, "--brokers, --topic and --count are needed; see --help");
+  if (brokers == NULL || topic == NULL || (count == 0) != holds) fail(2, "--brokers, --topic and --count or --hold are needed; see --help");
   die_with_parent();
   catch_signals();
 
@@ -167,12 +223,14 @@ int main(int argc, char **argv) {
   for (int64_t index = 0; index < consumers; index++) readers[index] = reader_open(brokers, &properties, count);
   double started_at = monotonic_seconds(), started_cpu = process_cpu_seconds(), deadline = started_at + (double)timeout_s;
   for (int64_t index = 0; index < consumers; index++) assign_all(readers[index].client, topic);
+  if (holds) {
+    hold(readers, (size_t)consumers, (double)timeout_s);
+    for (int64_t index = 0; index < consumers; index++) reader_close(&readers[index]);
+    return 0;
+  }
   struct tally tally = {.entries = 0};
   if (latencies != NULL && (tally.latencies = fopen(latencies, "w")) == NULL) fail(1, "%s: %s", latencies, strerror(errno));
-  if (consumers == 1)
-    read_one(&readers[0], deadline, &tally);
-  else
-    read_many(readers, (size_t)consumers, deadline, &tally);
+  read_all(readers, (size_t)consumers, deadline, &tally);
   tally.last_at = monotonic_seconds();
   tally.last_cpu = process_cpu_seconds();
   if (tally.latencies != NULL && fclose(tally.latencies) != 0) fail(1, "%s: %s", latencies, strerror(errno));
@@ -182,10 +240,6 @@ int main(int argc, char **argv) {
          (long long)tally.entries, (long long)tally.bytes, tally.last_at - tally.first_at, tally.last_cpu - tally.first_cpu,
          tally.last_at - started_at, tally.last_cpu - started_cpu, max_rss_kb(), (long long)consumers);
   if (fflush(stdout) != 0) fail(1, "cannot write to stdout");
-  for (int64_t index = 0; index < consumers; index++) {
-    rd_kafka_queue_destroy(readers[index].queue);
-    rd_kafka_consumer_close(readers[index].client);
-    rd_kafka_destroy(readers[index].client);
-  }
+  for (int64_t index = 0; index < consumers; index++) reader_close(&readers[index]);
   return 0;
 }

@@ -50,6 +50,7 @@ struct job {
 struct run {
   rd_kafka_t *client, *watchers[LIST_MAX];
   int64_t *produced, *consumed; /* by partition; consumed is that of the slowest group */
+  int64_t *first;               /* by partition: the first offset that is ours */
   int64_t acknowledged, failed;
   rd_kafka_resp_err_t failure;
   double deadline, pace_at;
@@ -177,15 +178,25 @@ static void fill(const struct job *job, struct run *run, double started_at) {
   if (run->acknowledged != job->count) fail(1, "%lld of %lld entries acknowledged", (long long)run->acknowledged, (long long)job->count);
 }
 
-/* Without a window nothing may have been dropped: the broker of a backlog that is too large answers with a raised low offset. */
+static void watermarks(const struct job *job, struct run *run, int32_t partition, int64_t *low, int64_t *high) {
+  rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(run->client, job->topic, partition, low, high, CALL_TIMEOUT_MS);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(1, "watermarks of partition %d: %s", partition, rd_kafka_err2str(error));
+}
+
+static void note_first(const struct job *job, struct run *run) {
+  for (int64_t low, partition = 0; partition < job->partitions; partition++)
+    watermarks(job, run, (int32_t)partition, &low, &run->first[partition]);
+}
+
+/* Without a window nothing of ours may have been dropped: the broker of a backlog that is too large answers with a raised low offset. */
 static void report(const struct job *job, struct run *run, double seconds) {
   int64_t low_sum = 0, high_sum = 0;
   for (int32_t partition = 0; partition < job->partitions; partition++) {
     int64_t low, high;
-    rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(run->client, job->topic, partition, &low, &high, CALL_TIMEOUT_MS);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(1, "watermarks of partition %d: %s", partition, rd_kafka_err2str(error));
-    if (low > 0 && job->window_bytes == 0)
-      fail(1, "the broker dropped %lld entries of partition %d: use more partitions or --window-bytes", (long long)low, partition);
+    watermarks(job, run, partition, &low, &high);
+    if (low > run->first[partition] && job->window_bytes == 0)
+      fail(1, "the broker dropped %lld entries of partition %d: use more partitions or --window-bytes", (long long)(low - run->first[partition]),
+           partition);
     low_sum += low;
     high_sum += high;
   }
@@ -263,9 +274,11 @@ int main(int argc, char **argv) {
   run.deadline = monotonic_seconds() + (double)job.timeout_s;
   run.produced = calloc((size_t)job.partitions, sizeof *run.produced);
   run.consumed = calloc((size_t)job.partitions, sizeof *run.consumed);
-  if (run.produced == NULL || run.consumed == NULL) fail(1, "out of memory");
+  run.first = calloc((size_t)job.partitions, sizeof *run.first);
+  if (run.produced == NULL || run.consumed == NULL || run.first == NULL) fail(1, "out of memory");
   run.client = open_producer(&job, &run);
   for (size_t group = 0; group < job.groups.count; group++) run.watchers[group] = open_watcher(&job, job.groups.items[group]);
+  note_first(&job, &run);
   double started_at = monotonic_seconds();
   fill(&job, &run, started_at);
   report(&job, &run, monotonic_seconds() - started_at);
@@ -273,5 +286,6 @@ int main(int argc, char **argv) {
   rd_kafka_destroy(run.client);
   free(run.produced);
   free(run.consumed);
+  free(run.first);
   return 0;
 }

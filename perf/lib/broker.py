@@ -30,9 +30,10 @@ class Broker:
     def __exit__(self, *_):
         self.child.end()
 
-    def produce_command(self, entries, value_bytes, sites, extra=()):
+    def produce_command(self, entries, value_bytes, sites, extra=(), partitions=None):
+        """`partitions`: only the first so many."""
         return [BIN / "produce", "--brokers", self.bootstrap, "--topic", self.topic, "--count", str(entries),
-                "--partitions", str(self.partitions), "--bytes", str(value_bytes), "--sites", ",".join(sites),
+                "--partitions", str(partitions or self.partitions), "--bytes", str(value_bytes), "--sites", ",".join(sites),
                 "-X", "queue.buffering.max.kbytes=262144", "-X", "linger.ms=50", *extra]
 
     def fill(self, entries, value_bytes, sites, codec="none", one_site_each=False, content=None):

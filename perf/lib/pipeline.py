@@ -6,12 +6,13 @@ are those of the whole process in that window. Both sides have the same librdkaf
 
 import statistics
 
+import warm
 from broker import Broker
 from daemon import Daemon, Sampler
 from environment import cores, floor_program
 from processes import run_json
+from warm import TOPIC, site_names
 
-TOPIC = "perf"
 BYTES_FULL, BYTES_SMALL = 1695, 300
 BYTES_PER_PARTITION_MAX = 4_000_000  # the broker drops beyond about 5 MB, batches' own overhead included
 DAEMON_TIMEOUT_S = 300
@@ -30,6 +31,7 @@ SUITES = {
     "locations": [{"entries": 300_000 // count, "locations": count, "concurrency": min(CONCURRENCY, 32_768 // count)} for count in (1, 10, 100)],
     # One partition does not hold a plain backlog: compressed as the original's producer does it, all three sizes alike.
     "partitions": [{"entries": 60_000, "bytes": BYTES_SMALL, "partitions": count, "codec": "zstd"} for count in (1, 16, 256)],
+    **warm.SUITES,  # these in one process that runs already, all others from its start
 }
 SMALL = [{"entries": 20_000, "partitions": 16}, {"entries": 20_000, "bytes": BYTES_SMALL, "partitions": 16, "pin": True}]
 
@@ -80,10 +82,6 @@ def _daemon_round(options, broker, case, properties, pinned, directory, name):
             "cpu_by_backlog": sampler.bands(goal, BANDS)}
 
 
-def site_names(count):
-    return [f"noop-{index:03d}" for index in range(count)]
-
-
 def run_case(options, report, directory, case, suite):
     case = _normalise(case)
     usable = cores()
@@ -114,7 +112,8 @@ def run_case(options, report, directory, case, suite):
 
 
 def run(options, report, directory):
-    suites = {"small": SMALL} if options.small else {name: SUITES[name] for name in options.suite or SUITES}
+    suites = {"small": SMALL} if options.small and not options.suite else {name: SUITES[name] for name in options.suite or SUITES}
     for suite, cases in suites.items():
         for index, case in enumerate(cases):
-            run_case(options, report, directory / f"{suite}-{index}", case, suite)
+            measure = warm.run_case if suite in warm.SUITES else run_case
+            measure(options, report, directory / f"{suite}-{index}", case, suite)

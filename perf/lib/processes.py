@@ -30,12 +30,12 @@ def _prepare(cores):
 class Child:
     """A running program. `cores` pins it (and its threads) to those cores; None leaves it where the driver is."""
 
-    def __init__(self, command, log_path, cores=None, environment=None, stdout=None):
+    def __init__(self, command, log_path, cores=None, environment=None, stdout=None, stdin=subprocess.DEVNULL):
         self.command = [str(part) for part in command]
         self.log_path = log_path
         with open(log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
+                self.command, stdin=stdin, stdout=stdout or log, stderr=log,
                 env={**os.environ, **(environment or {})}, preexec_fn=_prepare(cores))
         self.pid = self.process.pid
         # The kernel's clock of another process: CPUCLOCK_SCHED of ~pid (clock_getcpuclockid(3) computes the same).
@@ -73,8 +73,9 @@ class Child:
                 self.process.wait(END_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        if self.process.stdout:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         return self.process.wait()
 
     def __enter__(self):
