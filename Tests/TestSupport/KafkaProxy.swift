@@ -1,5 +1,8 @@
 // A proxy between Kafka's clients and one broker that loses answers: the broker has done what it was asked, and the client does not
 // hear of it. Wherever an answer names the broker's address the clients are told the proxy's, so every connection comes through here.
+//
+// It can also make good what librdkafka's mock does wrong: as soon as the leader of a group has said who gets what, the mock refuses all
+// who ask for it a moment later (INVALID_REQUEST), and they make the group assemble once more. A real broker answers them.
 internal import Reactor
 
 public final class KafkaProxy: Sendable {
@@ -21,14 +24,16 @@ public final class KafkaProxy: Sendable {
   private let lost = Lock(0)
 
   /// - Parameter upstream: port of the broker, on 127.0.0.1, which is also the address it gives itself.
-  public init(upstream: UInt16) throws {
+  /// - Parameter leaderWaits: how long the leader's word is held back, for the other members to ask first.
+  public init(upstream: UInt16, leaderWaits: Duration = .zero) throws {
     let choose = Lock<(@Sendable (Int16) -> Loss?)?>(nil)
     let listener = try ProxyListener()
     let port = listener.port
     self.port = port
     thread = try ReactorThread.start(name: "kafka-proxy") { reactor in
       listener.serve(reactor, upstream: upstream) { client, up in
-        KafkaPair(client: client, upstream: up, ports: (upstream, port)) { key in choose.withLock { $0 }?(key) }.start(reactor)
+        let pair = KafkaPair(client: client, upstream: up, ports: (upstream, port), leaderWaits) { key in choose.withLock { $0 }?(key) }
+        pair.start(reactor)
       }
     }
     choose.withLock { $0 = { [weak self] in self?.loss(of: $0) } }
@@ -56,6 +61,8 @@ public final class KafkaProxy: Sendable {
 private final class KafkaPair {
   /// Answers that hold addresses.
   private static let metadata: Int16 = 3, findCoordinator: Int16 = 10
+  private static let syncGroup: Int16 = 14
+  private let leaderWaits: Duration
   private let client: ProxySide
   private let upstream: ProxySide
   private let choose: (Int16) -> KafkaProxy.Loss?
@@ -65,7 +72,10 @@ private final class KafkaPair {
   private var answers = Frames()
   private var keys: [Int32: Int16] = [:]
 
-  init(client: Int32, upstream: Int32, ports: (upstream: UInt16, own: UInt16), _ choose: @escaping (Int16) -> KafkaProxy.Loss?) {
+  init(
+    client: Int32, upstream: Int32, ports: (upstream: UInt16, own: UInt16), _ leaderWaits: Duration, _ choose: @escaping (Int16) -> KafkaProxy.Loss?
+  ) {
+    self.leaderWaits = leaderWaits
     self.client = ProxySide(client)
     self.upstream = ProxySide(upstream)
     self.choose = choose
@@ -76,8 +86,13 @@ private final class KafkaPair {
   func start(_ reactor: Reactor) {
     client.received = { [self] bytes in
       for frame in requests.add(bytes) {
-        keys[Int32(truncatingIfNeeded: Frames.integer(frame, at: 8, count: 4))] = Int16(truncatingIfNeeded: Frames.integer(frame, at: 4, count: 2))
-        upstream.send(frame, reactor)
+        let key = Int16(truncatingIfNeeded: Frames.integer(frame, at: 4, count: 2))
+        keys[Int32(truncatingIfNeeded: Frames.integer(frame, at: 8, count: 4))] = key
+        if leaderWaits > .zero, key == Self.syncGroup, Frames.assigns(frame) {
+          reactor.schedule(after: leaderWaits) { [self] in upstream.send(frame, $0) }
+        } else {
+          upstream.send(frame, reactor)
+        }
       }
     }
     upstream.received = { [self] bytes in
@@ -126,6 +141,19 @@ private struct Frames {
     }
     bytes.removeFirst(start)
     return frames
+  }
+
+  /// Whether a SyncGroup (version 3) holds assignments: only the leader's does. Before them stand, behind the head's twelve bytes: client,
+  /// group, generation, member and instance, texts with their length in two bytes, -1 for none.
+  static func assigns(_ frame: [UInt8]) -> Bool {
+    var at = 12
+    func skipText() { at += 2 + max(0, Int(Int16(truncatingIfNeeded: integer(frame, at: at, count: 2)))) }
+    skipText()
+    skipText()
+    at += 4
+    skipText()
+    skipText()
+    return integer(frame, at: at, count: 4) > 0
   }
 
   static func integer(_ bytes: [UInt8], at index: Int, count: Int) -> Int {

@@ -45,6 +45,8 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
     var rate = 150
     /// A second location, `slow`, whose tasks take this long.
     var slowTaskMs: Int?
+    /// The nodes' group assembles as a real broker's does, at once (`KafkaProxy`).
+    var assemblesAtOnce = false
   }
 
   let shape: Shape
@@ -53,6 +55,9 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
   private(set) var nodes: [FleetNode] = []
   private let reactor: Reactor
   private let broker: EmbeddedBroker
+  private let proxy: KafkaProxy?
+  /// Longer than it takes a busy member to ask for its part.
+  private static let leaderWaits = Duration.milliseconds(150)
   private var producer: Producer!
   /// Never joins: only asks where the group stands.
   private var surveyor: Consumer!
@@ -68,6 +73,8 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
       .init(Self.topic, partitions: shape.partitions), .init("backbeat-replication-dead-letter"),
       .init("backbeat-replication-status"), .init("backbeat-replication-failed"),
     ])
+    let port = broker.bootstrapServers.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+    proxy = shape.assemblesAtOnce ? try KafkaProxy(upstream: port, leaderWaits: Self.leaderWaits) : nil
     let properties = try KafkaProperties(bootstrapServers: broker.bootstrapServers, user: ["linger.ms": "5"])
     producer = try Producer(ProducerConfiguration(properties: properties), on: reactor, delegate: self)
     let group = ConsumerConfiguration(properties: properties, groupId: "backbeat-replication-group-east", topic: Self.topic)
@@ -88,7 +95,7 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
       node: { id: \(name) }
       server: { port: \(node.port) }
       kafka:
-        hosts: "\(broker.bootstrapServers)"
+        hosts: "\(proxy.map { "127.0.0.1:\($0.port)" } ?? broker.bootstrapServers)"
         properties: { session.timeout.ms: \(Self.sessionMs), heartbeat.interval.ms: 200, fetch.wait.max.ms: 50, reconnect.backoff.max.ms: 300 }
       extensions:
         replication:
