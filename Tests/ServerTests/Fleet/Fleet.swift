@@ -32,6 +32,9 @@ final class FleetNode {
 
 final class Fleet: ProducerDelegate, ConsumerDelegate {
   static let topic = "backbeat-replication"
+  /// Entries that nobody has done yet: with more, feeding rests. The mock keeps 5 MB of each partition and then drops what nobody has
+  /// read, which a fleet that is killed as fast as it assembles would come to after half an hour.
+  private static let backlogMax = 12_000
   /// The mock's first join takes 3 s; a shorter session expels the joiner.
   static let sessionMs = 4_500
 
@@ -179,7 +182,8 @@ final class Fleet: ProducerDelegate, ConsumerDelegate {
       if let feedingSince {
         let elapsedMs = Int((Instant.nowUncached() - feedingSince) / .milliseconds(1))
         let due = producedBeforeFeeding + elapsedMs * shape.rate / 1_000
-        do { try produce(max(0, min(due - produced, 1_000))) } catch { Issue.record("\(error)") }
+        let room = Self.backlogMax - (produced - trace.doneCount)
+        do { try produce(max(0, min(due - produced, 1_000, room))) } catch { Issue.record("\(error)") }
       }
       do { for node in nodes { try trace.read(node.tracePath) } } catch { Issue.record("\(error)") }
       if try condition() { return true }
