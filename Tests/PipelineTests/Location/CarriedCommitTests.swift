@@ -42,7 +42,7 @@ import Testing
     #expect(bench.location.effective == .pausing)
     bench.broker.clearFailures(of: .offsetCommit)
     #expect(bench.runUntil { bench.location.effective == .disabled })
-    #expect(bench.isAllCommitted())
+    #expect(bench.isAllCommitted(), "\(bench.survey()) \(bench.lines.all)")
     bench.end()
   }
 
