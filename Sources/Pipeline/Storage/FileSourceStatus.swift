@@ -144,12 +144,20 @@ public final class FileSourceStatus: Sendable {
     return known
   }
 
+  /// The attributes in the order they are written, for a kill between two of them: a site that is COMPLETED is never done again, so
+  /// the whole must say by then what follows from it; and before the state names the file as it is, nothing counts.
+  static func writes(
+    _ known: [String: ReplicationStatus], whole: ReplicationStatus, state: String
+  ) -> [(name: String, value: String)] {
+    [(wholeName, whole.rawValue)] + known.map { (statusAttributeName($0.key), $0.value.rawValue) } + [(stateName, state)]
+  }
+
   private func write(
     _ fd: Int32, _ path: ObjectPath, _ known: [String: ReplicationStatus], whole: ReplicationStatus, state: String
   ) throws(StoreError) {
-    var values = known.map { (statusAttributeName($0.key), $0.value.rawValue) }
-    values += [(Self.wholeName, whole.rawValue), (Self.stateName, state)]
-    let failed = values.first { name, value in attribute(fd, name) != value && fsetxattr(fd, name, value, value.utf8.count, 0) != 0 }
+    let failed = Self.writes(known, whole: whole, state: state).first { name, value in
+      attribute(fd, name) != value && fsetxattr(fd, name, value, value.utf8.count, 0) != 0
+    }
     guard failed != nil else {
       if hasFallbacks.load(ordering: .relaxed) { unlink(fallbackPath(path)) }
       return
