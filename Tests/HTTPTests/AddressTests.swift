@@ -1,6 +1,6 @@
+// Addresses and the allow-list: every spelling of an entry, mapped addresses, and what never matches.
 import Testing
 
-// Addresses and the allow-list: every spelling of an entry, mapped addresses, and what never matches.
 @testable import HTTP
 
 struct AddressTests {

@@ -103,9 +103,11 @@ public struct JSONWriter: Sendable {
     put(UInt8(ascii: "\""))
     let utf8 = text.utf8
     // Nearly all are ASCII without anything to escape; else it is looked at byte by byte.
-    let isPlain = ByteScan.special(utf8.span, 0) == utf8.count
-    if isPlain { bytes.append(contentsOf: utf8) }
-    if !isPlain { for byte in utf8 { escaped(byte) } }
+    if ByteScan.special(utf8.span, 0) == utf8.count {
+      bytes.append(contentsOf: utf8)
+    } else {
+      for byte in utf8 { escaped(byte) }
+    }
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
   }

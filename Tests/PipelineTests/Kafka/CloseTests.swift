@@ -1,6 +1,6 @@
+// Closing ends, from every state, and leaves no thread, instance or descriptor behind.
 internal import CLinux
 internal import Glibc
-// Closing ends, from every state, and leaves no thread, instance or descriptor behind.
 import PipelineCore
 import Reactor
 import TestSupport

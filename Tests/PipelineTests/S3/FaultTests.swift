@@ -1,6 +1,6 @@
-import TestSupport
 // Everything that can go wrong between a store and its service, made to go wrong by a proxy: never a wrong copy that counts as
 // one, the right reason, and all well again when the fault has gone.
+import TestSupport
 import Testing
 
 @testable import Pipeline

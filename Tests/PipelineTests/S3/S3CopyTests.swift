@@ -1,5 +1,5 @@
-import TestSupport
 // Copies between real S3 servers (two processes), and between S3 and directories.
+import TestSupport
 import Testing
 
 @testable import Pipeline

@@ -1,5 +1,5 @@
-import TestSupport
 // Signature Version 4 against the examples AWS publishes, and against AWS's own Python library for keys they have none for.
+import TestSupport
 import Testing
 
 @testable import Pipeline

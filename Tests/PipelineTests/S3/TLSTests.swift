@@ -1,5 +1,5 @@
-import TestSupport
 // HTTPS with an authority of one's own.
+import TestSupport
 import Testing
 
 @testable import Pipeline

@@ -1,5 +1,5 @@
-import TestSupport
 // Digests of several objects side by side are those of each alone, whatever their lengths and however they are cut.
+import TestSupport
 import Testing
 
 @testable import Pipeline

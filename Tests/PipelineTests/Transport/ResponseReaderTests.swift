@@ -1,5 +1,5 @@
-import TestSupport
 // Answers cut at every point, and answers with bytes changed at random.
+import TestSupport
 import Testing
 
 @testable import Pipeline

@@ -1,5 +1,5 @@
-import TestSupport
 // Both transports against a server that does exactly what it is told.
+import TestSupport
 import Testing
 
 @testable import Pipeline

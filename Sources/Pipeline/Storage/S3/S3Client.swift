@@ -85,6 +85,9 @@ final class S3Exchange: TargetLook {
     self.endpoint = endpoint
   }
 
+  /// What it is about, as it is called at the service.
+  var key: String { request.key }
+
   func cancel() { exchange.cancel() }
   var hasBuffer: Bool { exchange.hasBuffer }
 

@@ -63,8 +63,9 @@ public final class S3Destination: ObjectDestination {
   }
 
   public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
-    let key = try key(of: request)
-    if let outcome = try await judge(request, body.info, key, look as? S3Exchange) { return outcome }
+    let look = look as? S3Exchange
+    let key = if let look { look.key } else { try key(of: request) }
+    if let outcome = try await judge(request, body.info, key, look) { return outcome }
     let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
     let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5)
     let size = body.info.size
