@@ -86,6 +86,16 @@ public final class Inbox<Element: Sendable>: Sendable {
     if isWaiting { mailbox.postInboxReady(index) }
   }
 
+  /// - Returns: the index it was announced under; nil if it was not attached.
+  func detach() -> Int? {
+    state.withLock { state in
+      let index = state.target?.index
+      state.target = nil
+      state.isNotified = false
+      return index
+    }
+  }
+
   /// Swaps the waiting elements with the (empty) array given.
   func take(into batch: inout [Element]) {
     assert(batch.isEmpty)
@@ -109,9 +119,16 @@ extension Reactor {
     var batch: [Element] = []
     let index = addInboxReceiver { reactor in
       inbox.take(into: &batch)
+      // Announced by an inbox that had this index before.
+      guard !batch.isEmpty else { return }
       receive(reactor, &batch)
       batch.removeAll(keepingCapacity: true)
     }
     inbox.attach(to: mailbox, index: index)
+  }
+
+  /// Ends the delivery and lets the receiver go. What is waiting stays in the inbox, as what is pushed from now on does.
+  public func detach(_ inbox: Inbox<some Sendable>) {
+    if let index = inbox.detach() { removeInboxReceiver(index) }
   }
 }

@@ -79,6 +79,9 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// Whether nothing has been posted since the last swap; may be over by the time it is read.
+  var isEmpty: Bool { state.withLock { $0.posts.isEmpty } }
+
   /// - Thread: reactor. - Returns: false if something has been posted, so the reactor must not sleep.
   func prepareToSleep() -> Bool {
     state.withLock { state in

@@ -41,10 +41,12 @@ public final class Reactor {
   private var readyList: [SourceToken] = []
   private var readySpare: [SourceToken] = []
   private var timers: TimerWheel
-  private var hooks: [(token: HookToken, run: (Reactor) -> Void)] = []
+  /// `run` is nil in what was removed since the hooks last ran.
+  private var hooks: [(token: HookToken, run: ((Reactor) -> Void)?)] = []
   private var hookCount: UInt64 = 0
   private var closing: [any EventSource] = []
-  private var inboxReceivers: [(Reactor) -> Void] = []
+  /// By the index an inbox is announced under; nil after it was detached.
+  private var inboxReceivers: [((Reactor) -> Void)?] = []
   private var posts: [Mailbox.Post] = []
   /// Posts before this index of `posts` have been run.
   private var postsDone = 0
@@ -162,12 +164,22 @@ public final class Reactor {
     return token
   }
 
-  public func removeBeforeSleep(_ token: HookToken) { hooks.removeAll { $0.token == token } }
+  /// Lets go of the hook at once, but keeps its place until the hooks have run: a hook may remove itself or another, and none
+  /// behind it may lose its turn.
+  public func removeBeforeSleep(_ token: HookToken) {
+    if let index = hooks.firstIndex(where: { $0.token == token }) { hooks[index].run = nil }
+  }
 
   func addInboxReceiver(_ receive: @escaping (Reactor) -> Void) -> Int {
+    if let free = inboxReceivers.firstIndex(where: { $0 == nil }) {
+      inboxReceivers[free] = receive
+      return free
+    }
     inboxReceivers.append(receive)
     return inboxReceivers.count - 1
   }
+
+  func removeInboxReceiver(_ index: Int) { inboxReceivers[index] = nil }
 
   /// Suspends the calling task; the thread goes on. Ends early when the task is cancelled.
   /// - Precondition: called on this reactor's executor.
@@ -190,9 +202,10 @@ public final class Reactor {
 
   // MARK: The loop
 
-  /// Runs until `handle.stop()` or `stop()`. Deferred closes have run when it returns.
+  /// Runs until `handle.stop()` or `stop()`. What was posted before that has run when it returns, and deferred closes.
   public func run() {
     while !handle.isStopRequested { runOnce(waitMax: nil) }
+    if postsDone < posts.count || !mailbox.isEmpty { runOnce(waitMax: .zero) }
   }
 
   /// Ends `run` after the present tick.
@@ -219,11 +232,12 @@ public final class Reactor {
   private func wait(waitMax: Duration?) -> Int {
     let timeoutMs = sleepTimeMs(waitMax: waitMax)
     let count = epoll_wait(epollFD.raw, events, Int32(Self.eventsPerTickMax), timeoutMs)
+    // Read at once: the mailbox's lock may wait for another thread, and that writes errno.
+    let code = count < 0 ? errno : 0
     if timeoutMs != 0 { mailbox.didWake() }
-    if count >= 0 { return Int(count) }
     // EINTR: a debugger or a stopped process; anything else means the epoll descriptor is broken.
-    precondition(errno == EINTR, "epoll_wait: \(Errno.last("epoll_wait"))")
-    return 0
+    precondition(code == 0 || code == EINTR, "epoll_wait: \(Errno(code, "epoll_wait"))")
+    return Int(max(0, count))
   }
 
   private func sleepTimeMs(waitMax: Duration?) -> Int32 {
@@ -264,7 +278,7 @@ public final class Reactor {
       statistics.posts += 1
       switch post {
       case .work(let work): work(self)
-      case .inbox(let index): inboxReceivers[index](self)
+      case .inbox(let index): inboxReceivers[index]?(self)
       case .job(let job):
         jobsLeft -= 1
         handle.executor.run(job)
@@ -302,10 +316,13 @@ public final class Reactor {
 
   private func runBeforeSleep() {
     var index = 0
+    var isOneRemoved = false
     while index < hooks.count {
-      hooks[index].run(self)
+      hooks[index].run?(self)
+      if hooks[index].run == nil { isOneRemoved = true }
       index += 1
     }
+    if isOneRemoved { hooks.removeAll { $0.run == nil } }
     while !closing.isEmpty {
       let batch = closing
       closing.removeAll()

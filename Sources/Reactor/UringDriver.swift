@@ -42,6 +42,8 @@ public final class UringDriver: FileOperations {
   public private(set) var isClosed = false
   /// Tests play a kernel that refuses an operation: the answer to give instead of the real one.
   var interceptAnswer: ((FileRequest.Kind, Int32) -> Int32)?
+  /// Tests play a kernel without memory: the answer to a submission that then does not happen; nil: let it happen.
+  var interceptSubmission: (() -> Int32?)?
 
   /// - Errors: `Errno` when the kernel or container has no ring for us (EPERM, ENOSYS, ENOMEM …).
   init(reactor: Reactor, workersMax: Int) throws(Errno) {
@@ -128,12 +130,19 @@ public final class UringDriver: FileOperations {
   private func finish(_ request: FileRequest) {
     runningCount -= 1
     request.finish()
-    if request.isForgotten { recycle(request) }
+    guard request.isForgotten else { return }
+    request.closeWhatWasRefused()
+    recycle(request)
   }
 
   // MARK: Submission, once per turn
 
   private func flush() {
+    // Left over by a submission the kernel had no memory for.
+    if io_uring_sq_ready(ring) > 0 {
+      submit()
+      reap()
+    }
     // Short operations complete inside the submission: taking them now saves their tasks a turn.
     var progressed = true
     while progressed, !pending.isEmpty {
@@ -141,7 +150,7 @@ public final class UringDriver: FileOperations {
       submit()
       reap()
     }
-    // Left over by a submission the kernel had no memory for: try again next turn instead of sleeping on it.
+    // Left over again: the next turn tries once more, instead of the loop sleeping on it.
     if io_uring_sq_ready(ring) > 0, let source { reactor.markReady(source.token!) }
   }
 
@@ -191,7 +200,7 @@ public final class UringDriver: FileOperations {
   private func submit() {
     guard io_uring_sq_ready(ring) > 0 else { return }
     submitCount += 1
-    let code = io_uring_submit(ring)
+    let code = interceptSubmission?() ?? io_uring_submit(ring)
     // EAGAIN, EBUSY, EINTR: the entries stay in the queue, `flush` comes again. Anything else is a broken ring.
     precondition(code >= 0 || [-EAGAIN, -EBUSY, -EINTR].contains(code), "io_uring_submit: \(Errno(-code, "io_uring_enter"))")
   }

@@ -63,7 +63,9 @@ public final class PlainFileOperations: FileOperations {
   private func finish(_ request: FileRequest) {
     runningCount -= 1
     request.finish()
-    if request.isForgotten { recycle(request) }
+    guard request.isForgotten else { return }
+    request.closeWhatWasRefused()
+    recycle(request)
   }
 }
 
@@ -92,6 +94,11 @@ extension FileRequest {
 
   /// Answers every step with an error the kernel was not asked for.
   func refuse(_ code: Int32, from first: Int = 0) { for index in first..<count { answer(index, -code) } }
+
+  /// A close that nobody waits for and that found no room is done here and now: else the descriptor would be lost.
+  func closeWhatWasRefused() {
+    for index in 0..<count where steps[index].kind == .close && steps[index].value == -ENOBUFS { _ = runStepPlainly(index) }
+  }
 
   /// Starts writing to disk what the sync steps will wait for, without waiting. Errors are left to the sync itself.
   func startWriteBack() {

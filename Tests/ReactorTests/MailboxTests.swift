@@ -49,6 +49,35 @@ import Testing
     #expect(got == Array(0..<9))
   }
 
+  @Test func aDetachedInboxDeliversNothingAndItsReceiverIsLetGo() throws {
+    final class Receiver { var got: [Int] = [] }
+    let reactor = try Reactor()
+    let first = Inbox<Int>(countMax: 8)
+    let second = Inbox<Int>(countMax: 8)
+    var receiver: Receiver? = Receiver()
+    weak let kept = receiver
+    reactor.attach(first) { [receiver] _, batch in receiver?.got += batch }
+    receiver = nil
+    #expect(first.push(1))
+    reactor.runOnce(waitMax: .zero)
+    #expect(kept?.got == [1])
+    #expect(first.push(2))  // announced, and nobody there any more when its turn comes
+    reactor.detach(first)
+    #expect(kept == nil)
+    // Takes the other's place, and nothing of it.
+    var got: [[Int]] = []
+    reactor.attach(second) { _, batch in got.append(batch) }
+    reactor.runOnce(waitMax: .zero)
+    #expect(second.push(3) && first.push(4))
+    reactor.runOnce(waitMax: .zero)
+    #expect(got == [[3]])
+    #expect(first.count == 2)
+    reactor.detach(first)  // twice: nothing happens
+    #expect(second.push(5))
+    reactor.runOnce(waitMax: .zero)
+    #expect(got == [[3], [5]])
+  }
+
   @Test func anEmptiedBatchArrivesBehindWhatWasWaitingAndKeepsWhatDidNotFit() throws {
     let reactor = try Reactor()
     let inbox = Inbox<Int>(countMax: 8)

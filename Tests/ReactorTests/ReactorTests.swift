@@ -136,6 +136,26 @@ private func poke(_ fd: Int32) { _ = write(fd, "x", 1) }
     #expect(runs == 2)
   }
 
+  @Test func aHookThatRemovesItselfCostsNoneBehindItATurn() throws {
+    let reactor = try Reactor()
+    var runs: [String] = []
+    var own: HookToken?
+    own = reactor.addBeforeSleep { reactor in
+      runs.append("once")
+      reactor.removeBeforeSleep(own!)
+    }
+    var removed: HookToken?
+    _ = reactor.addBeforeSleep { reactor in
+      runs.append("each")
+      reactor.removeBeforeSleep(removed!)
+    }
+    removed = reactor.addBeforeSleep { _ in runs.append("never") }
+    _ = reactor.addBeforeSleep { _ in runs.append("last") }
+    reactor.runOnce(waitMax: .zero)
+    reactor.runOnce(waitMax: .zero)
+    #expect(runs == ["once", "each", "last", "each", "last"])
+  }
+
   @Test func timersFireInOrderAndNotBeforeTheirTime() throws {
     let reactor = try Reactor()
     var fired: [Int] = []
@@ -177,6 +197,18 @@ private func poke(_ fd: Int32) { _ = write(fd, "x", 1) }
     thread.handle.stop()
     thread.join()
     #expect(thread.handle.post { _ in } == false)
+  }
+
+  @Test func whatWasPostedBeforeTheStopIsDone() throws {
+    let reactor = try Reactor()
+    let isDone = Lock(false)
+    // Behind the phase in which posts run, as from another thread at that moment.
+    reactor.schedule(after: .zero) { reactor in
+      #expect(reactor.handle.post { _ in isDone.withLock { $0 = true } })
+      reactor.stop()
+    }
+    reactor.run()
+    #expect(isDone.withLock { $0 })
   }
 
   @Test func signalsArriveAsEvents() throws {

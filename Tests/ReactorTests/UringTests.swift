@@ -212,6 +212,38 @@ private final class Keeper {}
     }
   }
 
+  @Test func whatTheKernelHadNoMemoryForIsSubmittedAgain() async throws {
+    try await with(.automatic) { files in
+      let driver = try #require(files as? UringDriver)
+      var refusalsLeft = 3
+      driver.interceptSubmission = {
+        refusalsLeft -= 1
+        return refusalsLeft >= 0 ? -EAGAIN : nil
+      }
+      #expect(try await files.status(atWorkingDirectory, Array("/".utf8)).get().isDirectory)
+      #expect(refusalsLeft == -1)
+    }
+  }
+
+  @Test(arguments: modes) func aDescriptorIsClosedAlsoWhereNoRequestHasRoom(mode: FileOperationsMode) async throws {
+    try await with(mode) { files in
+      var ends: [Int32] = [-1, -1]
+      try #require(pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0)
+      defer { close(ends[0]) }
+      let requests = (0..<UringDriver.pendingMax).map { _ in
+        let request = files.request()
+        request.status(atWorkingDirectory, Array("/".utf8))
+        files.begin(request)
+        return request
+      }
+      files.closeLater(ends[1])
+      // The end of the pipe, not EAGAIN: nobody can write any more.
+      var byte: UInt8 = 0
+      #expect(read(ends[0], &byte, 1) == 0)
+      for request in requests { await files.finished(request) }
+    }
+  }
+
   @Test func requestsOfOneTurnAreSubmittedTogether() async throws {
     try await with(.automatic) { files in
       let driver = try #require(files as? UringDriver)

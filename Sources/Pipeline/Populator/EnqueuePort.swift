@@ -50,6 +50,8 @@ public final class EnqueuePort {
   public func stop(on reactor: Reactor) {
     if let hook { reactor.removeBeforeSleep(hook) }
     hook = nil
+    reactor.detach(populator.entries)
+    reactor.detach(populator.events)
   }
 
   /// Entries at the producer or waiting for it.

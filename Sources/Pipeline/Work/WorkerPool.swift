@@ -117,11 +117,14 @@ public final class WorkerPool {
 
   /// Asks running items to end early; each still answers, with `.abandoned` if it was in time.
   func cancel(location: Int32, tickets: [InFlightTicket]) {
+    // What was submitted in this very turn must be there before it is cancelled.
+    flush()
     for member in members { post(member) { $0.cancel(location: location, tickets: tickets) } }
   }
 
   /// Asks the workers what running items are about. `reply` is called on T0 once for each worker that has some of them.
   func names(location: Int32, tickets: [InFlightTicket], _ reply: @escaping ([TaskName]) -> Void) {
+    flush()
     nameQuestionCount += 1
     let question = nameQuestionCount
     nameQuestions[question] = (members.count, reply)

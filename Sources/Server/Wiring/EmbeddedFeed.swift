@@ -8,6 +8,7 @@ internal import Reactor
 
 final class EmbeddedFeed {
   let populator: EmbeddedPopulator
+  private let reactor: Reactor
   private let port: EnqueuePort
   private let topics: [String]
   private let indexes: [String: Int]
@@ -22,6 +23,7 @@ final class EmbeddedFeed {
   init(
     _ configuration: EmbeddedPopulator.Configuration, topics: [String], properties: KafkaProperties, reactor: Reactor, log: Logger
   ) throws(NodeFailure) {
+    self.reactor = reactor
     self.topics = topics
     self.log = log
     var producerConfiguration = ProducerConfiguration(properties: properties)
@@ -69,6 +71,7 @@ final class EmbeddedFeed {
   /// - Blocking: until the lister's present turn is over.
   func stop(_ completion: @escaping () -> Void) {
     populator.stop()
+    port.stop(on: reactor)
     sender.close(completion)
   }
 

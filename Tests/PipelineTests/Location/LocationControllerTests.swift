@@ -85,6 +85,23 @@ import Testing
   }
 
   /// However long the interval: what a kill would repeat stays small.
+  @Test func whatIsCancelledInTheTurnItWasHandedOverEndsEarly() throws {
+    let gate = Gate()
+    let bench = try LocationBench(partitions: 1, work: gate.work)
+    try bench.produce([entryText("slow/one")])
+    bench.paused(false, version: 0)
+    // Timers run after the turn in which entries are taken, and before the one in which they leave for the workers.
+    let isTaken = bench.runUntil {
+      bench.reactor.schedule(after: .zero) { _ in
+        if bench.location.counters.taken == 1 { bench.location.cancelRunning { _ in true } }
+      }
+      return bench.location.counters.taken == 1
+    }
+    #expect(isTaken)
+    #expect(bench.runUntil { bench.location.counters.abandoned == 1 })
+    bench.end()
+  }
+
   @Test func aSlotfulOfFinishedEntriesIsCommittedBeforeTheIntervalIsOver() throws {
     let bench = try LocationBench(limits: .init(concurrency: 4, waitingMax: 4)) { $0.commitInterval = .seconds(3_600) }
     try bench.produce((0..<500).map { entryText("key\($0)") })
