@@ -12,11 +12,8 @@ extension LocationController: LocationSink {
     LocationReport(state: effective, inFlight: inFlightCount, sinceMs: effectiveSinceMs)
   }
 
-  /// Whether the node does for this location what it should: paused, or in its group with an answer from it and
-  /// fetching what there is.
-  public var isReady: Bool { notReadyReason == nil }
-
-  /// Why it is not, for the operator.
+  /// Why the node does not do for this location what it should, for the operator; nil when it does: paused, or in its group
+  /// with an answer from it and fetching what there is.
   public var notReadyReason: String? {
     guard let isPaused = machine.desiredPaused else { return "it is not known yet whether it is paused" }
     if isPaused { return nil }

@@ -21,7 +21,7 @@ final class CurlExchange: WaitingExchange {
   let peer: String
 
   // Sending.
-  private var outgoing = Deque<Piece>()
+  private var outgoing = Deque<BodyPiece>()
   private var bytes: [UInt8] = []
   /// Of the first piece of `outgoing`, or of `bytes`.
   private var sentOfFirst = 0
@@ -29,24 +29,18 @@ final class CurlExchange: WaitingExchange {
   private var isSendPaused = false
 
   // Receiving.
-  private var head: ResponseHead?
+  private(set) var head: ResponseHead?
   private var headLines: [UInt8] = []
   private var statusLine = 0
   private var received = Deque<Block>()
   private var filling: Block?
   private var isReceivePaused = false
 
-  private var ending: Result<Void, TransportError>?
+  private(set) var ending: Result<Void, TransportError>?
   var waiter: UnsafeContinuation<Void, Never>?
   var alarm: ExchangeAlarm?
   var reactor: Reactor { transport.reactor }
-  private var moved = 0
-  private var stalledSeconds = 0
-
-  private struct Piece {
-    let block: Block
-    let range: Range<Int>
-  }
+  private var stallClock = StallClock()
 
   init(_ transport: CurlTransport, _ easy: UnsafeMutableRawPointer, _ request: OutgoingRequest) {
     self.transport = transport
@@ -67,7 +61,7 @@ final class CurlExchange: WaitingExchange {
   // MARK: Called by libcurl
 
   func received(headerLine line: UnsafeRawBufferPointer) -> Int {
-    moved += line.count
+    stallClock.didMove(line.count)
     if line.starts(with: "HTTP/".utf8) {
       // A further status line: what came before was provisional (100 Continue).
       statusLine = Int(db_easy_status(easy))
@@ -89,7 +83,7 @@ final class CurlExchange: WaitingExchange {
 
   /// All of it or nothing: what is refused comes again.
   func received(body: UnsafeRawBufferPointer) -> Int {
-    moved += body.count
+    stallClock.didMove(body.count)
     let room = filling.map { $0.bytes.count - $0.count } ?? 0
     guard body.count > room else {
       append(body[...])
@@ -131,7 +125,7 @@ final class CurlExchange: WaitingExchange {
     }
     sentOfFirst += count
     leftToSend -= Int64(count)
-    moved += count
+    stallClock.didMove(count)
     if sentOfFirst == first, bytes.isEmpty {
       outgoing.removeFirst()
       sentOfFirst = 0
@@ -147,7 +141,7 @@ final class CurlExchange: WaitingExchange {
     await wait { outgoing.count >= Self.blocksAheadMax && !isOverForSender }
     try throwIfFailed()
     guard !isOverForSender else { return false }
-    outgoing.append(Piece(block: block, range: range))
+    outgoing.append(BodyPiece(block: block, range: range))
     resumeSending()
     return true
   }
@@ -158,10 +152,7 @@ final class CurlExchange: WaitingExchange {
   }
 
   func response() async throws(TransportError) -> ResponseHead {
-    await wait { head == nil && ending == nil }
-    if let head { return head }
-    try throwIfFailed()
-    throw TransportError(.broken, "\(peer): the connection ended without an answer")
+    try await waitForHead(of: peer)
   }
 
   var hasBuffer: Bool { filling != nil || !received.isEmpty || ending != nil || transport.pool.hasFree }
@@ -213,18 +204,10 @@ final class CurlExchange: WaitingExchange {
   /// Asked once a second. Time in which the peer waits for us does not count.
   func isStalled(_ limits: TransportLimits) -> Bool {
     let isOurTurn = isReceivePaused || (isSendPaused && head == nil) || !received.isEmpty
-    stalledSeconds = isOurTurn || moved >= limits.bytesPerSecondMin ? 0 : stalledSeconds + 1
-    moved = 0
-    return stalledSeconds >= limits.stalledSecondsMax
+    return stallClock.isStalled(limits, isOurTurn: isOurTurn)
   }
 
   // MARK: Waiting
-
-  private var isOverForSender: Bool { ending != nil || head != nil }
-
-  private func throwIfFailed() throws(TransportError) {
-    if case .failure(let error)? = ending { throw error }
-  }
 
   private func resumeSending() {
     guard isSendPaused, ending == nil else { return }

@@ -23,11 +23,6 @@ final class SocketExchange: WaitingExchange {
     case none
   }
 
-  private struct Piece {
-    let block: Block
-    let range: Range<Int>
-  }
-
   let origin: HTTPOrigin
   /// Nil before the first byte is to be sent, and after the end.
   var connection: SocketConnection?
@@ -40,12 +35,12 @@ final class SocketExchange: WaitingExchange {
   private let prefix: [UInt8]
   private let length: Int64
   private var sentOfPrefix = 0
-  private var outgoing = Deque<Piece>()
+  private var outgoing = Deque<BodyPiece>()
   private var sentOfFirst = 0
   /// Of a streamed body.
   private var leftToSend: Int64
   /// A body of one block, until the answer begins.
-  private var kept: Piece?
+  private var kept: BodyPiece?
   private var isStarted = false
   private var isRewound = false
 
@@ -56,12 +51,12 @@ final class SocketExchange: WaitingExchange {
   private var filling: Block?
   private var isReceivePaused = false
 
-  private var ending: Result<Void, TransportError>?
+  private(set) var ending: Result<Void, TransportError>?
   var waiter: UnsafeContinuation<Void, Never>?
   var alarm: ExchangeAlarm?
   var reactor: Reactor { transport.reactor }
-  private var moved = 0
-  private var stalledSeconds = 0
+  var head: ResponseHead? { reader.head }
+  private var stallClock = StallClock()
 
   init(_ transport: SocketTransport, _ request: OutgoingRequest) {
     self.transport = transport
@@ -85,7 +80,7 @@ final class SocketExchange: WaitingExchange {
 
   // MARK: Called by the connection: sending
 
-  var wantsToSend: Bool { reader.head == nil && (sentOfPrefix < prefix.count || !outgoing.isEmpty) }
+  var wantsToSend: Bool { head == nil && (sentOfPrefix < prefix.count || !outgoing.isEmpty) }
   /// Every byte of the request.
   var isSent: Bool { sentOfPrefix == prefix.count && leftToSend == 0 }
 
@@ -116,7 +111,7 @@ final class SocketExchange: WaitingExchange {
   }
 
   func didSend(_ count: Int) {
-    moved += count
+    stallClock.didMove(count)
     let ofPrefix = min(count, prefix.count - sentOfPrefix)
     sentOfPrefix += ofPrefix
     var ofBody = count - ofPrefix
@@ -160,7 +155,7 @@ final class SocketExchange: WaitingExchange {
   }
 
   func received(inRoom count: Int) {
-    moved += count
+    stallClock.didMove(count)
     reader.took(count)
     filled(count)
   }
@@ -168,10 +163,10 @@ final class SocketExchange: WaitingExchange {
   /// - Returns: how much was taken; the rest comes again when there is room.
   func received(_ bytes: UnsafeRawBufferPointer) throws(MalformedResponse) -> Int {
     kept = nil
-    let hadHead = reader.head != nil
+    let hadHead = head != nil
     let taken = try reader.read(bytes) { append($0) }
-    moved += taken
-    if !hadHead, reader.head != nil { wake() }
+    stallClock.didMove(taken)
+    if !hadHead, head != nil { wake() }
     return taken
   }
 
@@ -217,7 +212,7 @@ final class SocketExchange: WaitingExchange {
     await wait { outgoing.count >= Self.blocksAheadMax && !isOverForSender }
     try throwIfFailed()
     guard !isOverForSender else { return false }
-    let piece = Piece(block: block, range: range)
+    let piece = BodyPiece(block: block, range: range)
     outgoing.append(piece)
     if Int64(range.count) == length { kept = piece }
     if isStarted { connection?.write() } else { start() }
@@ -231,10 +226,7 @@ final class SocketExchange: WaitingExchange {
 
   func response() async throws(TransportError) -> ResponseHead {
     start()
-    await wait { reader.head == nil && ending == nil }
-    if let head = reader.head { return head }
-    try throwIfFailed()
-    throw TransportError(.broken, "\(origin): the connection ended without an answer")
+    return try await waitForHead(of: "\(origin)")
   }
 
   var hasBuffer: Bool { filling != nil || !received.isEmpty || ending != nil || transport.pool.hasFree }
@@ -276,20 +268,12 @@ final class SocketExchange: WaitingExchange {
 
   /// Asked once a second. Time in which the peer waits for us does not count.
   func isStalled(_ limits: TransportLimits) -> Bool {
-    let waitsForBody = leftToSend > 0 && outgoing.isEmpty && reader.head == nil
+    let waitsForBody = leftToSend > 0 && outgoing.isEmpty && head == nil
     let isOurTurn = isReceivePaused || waitsForBody || !received.isEmpty
-    stalledSeconds = isOurTurn || moved >= limits.bytesPerSecondMin ? 0 : stalledSeconds + 1
-    moved = 0
-    return stalledSeconds >= limits.stalledSecondsMax
+    return stallClock.isStalled(limits, isOurTurn: isOurTurn)
   }
 
   // MARK: Waiting
-
-  private var isOverForSender: Bool { ending != nil || reader.head != nil }
-
-  private func throwIfFailed() throws(TransportError) {
-    if case .failure(let error)? = ending { throw error }
-  }
 
   private func resumeReceiving() {
     guard isReceivePaused, ending == nil else { return }

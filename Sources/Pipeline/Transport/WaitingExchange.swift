@@ -7,6 +7,10 @@ protocol WaitingExchange: HTTPExchange {
   var waiter: UnsafeContinuation<Void, Never>? { get set }
   /// Made by the first wait.
   var alarm: ExchangeAlarm? { get set }
+  /// Of the answer, once it is there.
+  var head: ResponseHead? { get }
+  /// Nil until the exchange is over.
+  var ending: Result<Void, TransportError>? { get }
 }
 
 extension WaitingExchange {
@@ -28,6 +32,20 @@ extension WaitingExchange {
     }
   }
 
+  /// Whatever is given now is not sent: the peer has answered, or the exchange is over.
+  var isOverForSender: Bool { ending != nil || head != nil }
+
+  func throwIfFailed() throws(TransportError) {
+    if case .failure(let error)? = ending { throw error }
+  }
+
+  func waitForHead(of peer: @autoclosure () -> String) async throws(TransportError) -> ResponseHead {
+    await wait { head == nil && ending == nil }
+    if let head { return head }
+    try throwIfFailed()
+    throw TransportError(.broken, "\(peer()): the connection ended without an answer")
+  }
+
   /// Nobody waits for it any more.
   func disarm() {
     alarm?.exchange = nil
@@ -38,6 +56,27 @@ extension WaitingExchange {
     guard let waiter else { return }
     self.waiter = nil
     waiter.resume()
+  }
+}
+
+/// A part of a body that waits to be sent.
+struct BodyPiece {
+  let block: Block
+  let range: Range<Int>
+}
+
+/// How long a transfer has moved too little.
+struct StallClock {
+  private var moved = 0
+  private var seconds = 0
+
+  mutating func didMove(_ count: Int) { moved += count }
+
+  /// Asked once a second. - Parameter isOurTurn: the peer waits for us, which does not count.
+  mutating func isStalled(_ limits: TransportLimits, isOurTurn: Bool) -> Bool {
+    seconds = isOurTurn || moved >= limits.bytesPerSecondMin ? 0 : seconds + 1
+    moved = 0
+    return seconds >= limits.stalledSecondsMax
   }
 }
 

@@ -212,7 +212,7 @@ private struct Faults {
       let counters = bench.location.counters
       #expect(counters.gapEntries == 0 && counters.deadLettered == 0 && counters.failed == 0, "\(comment())")
       #expect(bench.location.consumer.statistics.jumps == 0, "\(comment())")
-      #expect(bench.runUntil { bench.location.isReady && !bench.location.isFetchStalled }, "\(comment())")
+      #expect(bench.runUntil { bench.isLocationReady && !bench.location.isFetchStalled }, "\(comment())")
       #expect(bench.runUntil { versions(of: statuses).count == count }, "not every entry has a status: \(comment())")
       print(
         "\(faults.history.count) faults: \(count) entries, \(doneMeanwhile) during the last \(faultsFor), \(book.runs - count) repeated, "

@@ -53,6 +53,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
     location.observer = self
   }
 
+  var isLocationReady: Bool { location.notReadyReason == nil }
+
   /// Values with keys of their own, where the partitioner puts them.
   func produce(_ values: [String]) throws {
     try produce(values.enumerated().map { (Array("k\($0)".utf8), Array($1.utf8), nil) })

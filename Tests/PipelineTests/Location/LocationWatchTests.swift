@@ -32,17 +32,17 @@ import Testing
     bench.paused(false, version: 0)
     #expect(bench.runUntil { bench.location.counters.done == 1 })
     bench.spin(1_000)
-    #expect(bench.location.isReady, "nothing to fetch is no stall")
+    #expect(bench.isLocationReady, "nothing to fetch is no stall")
     // The broker answers everything but fetches; heartbeats and commits are fine.
     bench.broker.failNext(.fetch, with: Array(repeating: .notLeader, count: 10_000))
     bench.spin(200)
     try bench.produce([entryText("second")])
     #expect(
-      bench.runUntil { !bench.location.isReady }, "\(bench.location.counters) \(bench.survey()) \(bench.lines.all.suffix(20))")
+      bench.runUntil { !bench.isLocationReady }, "\(bench.location.counters) \(bench.survey()) \(bench.lines.all.suffix(20))")
     #expect(bench.location.isFetchStalled)
     #expect(bench.lines.contain("given nothing", "topic=entries"), "\(bench.lines.all)")
     bench.broker.clearFailures(of: .fetch)
-    #expect(bench.runUntil { bench.location.counters.done == 2 && bench.location.isReady })
+    #expect(bench.runUntil { bench.location.counters.done == 2 && bench.isLocationReady })
     bench.end()
   }
 
@@ -62,7 +62,7 @@ import Testing
     #expect(bench.runUntil { bench.location.counters.done == 40 }, "\(bench.location.counters) \(bench.lines.all.suffix(20))")
     #expect(bench.lines.contain("assigning them again", "topic=entries"), "\(bench.lines.all)")
     bench.spin(200)
-    #expect(bench.location.counters.taken == 40 && bench.location.isReady, "nothing is repeated")
+    #expect(bench.location.counters.taken == 40 && bench.isLocationReady, "nothing is repeated")
     bench.end()
   }
 
@@ -75,7 +75,7 @@ import Testing
     bench.paused(false, version: 0)
     #expect(bench.runUntil { bench.location.runningCount == 2 })
     bench.spin(1_500)
-    #expect(bench.location.isReady)
+    #expect(bench.isLocationReady)
     gate.open()
     #expect(bench.runUntil { bench.location.counters.done == 20 })
     bench.end()

@@ -103,7 +103,7 @@ import Testing
     try #require(until(benches, "a lost answer") { $0.doneAgain != nil })
     print("lost answers, ms until all goes on: \(benches.map { "\($0.name) \(($0.doneAgain ?? began) - began)" })")
     for bench in benches {
-      #expect(bench.bench.runUntil { bench.bench.isAllCommitted() && bench.location.isReady }, "\(bench.description)")
+      #expect(bench.bench.runUntil { bench.bench.isAllCommitted() && bench.bench.isLocationReady }, "\(bench.description)")
       #expect(bench.location.counters.done == 40 && bench.location.counters.taken == 40, "repeated: \(bench.description)")
       #expect(bench.loss == .request || bench.bench.proxy?.lostCount == 1, "\(bench.description)")
       bench.bench.end()
