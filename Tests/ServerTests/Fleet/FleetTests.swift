@@ -24,7 +24,8 @@ private func setting(_ name: String, long: Int, short: Int) -> Int {
     let fleet = try Fleet()
     for name in ["a", "b", "c"] { try fleet.start(try fleet.addNode(name)) }
     fleet.feed()
-    var settled: Set<Int> = []
+    /// What a node that was killed at rest had said last, by its life.
+    var settled: [Int: String] = [:]
     for number in 0..<kills {
       // Under load: each of the three has finished something in the life it is in. Every other time in the middle of
       // whatever the group does then, else when it has come to rest.
@@ -37,7 +38,7 @@ private func setting(_ name: String, long: Int, short: Int) -> Int {
       fleet.run(for: .milliseconds(Int.random(in: 0...800, using: &random)))
       fleet.kill(victim)
       // A group that has begun to move since is not at rest: the mock refuses its commits meanwhile.
-      if isAtRest, Fleet.unrest(process) == unrest { settled.insert(fleet.trace.life(of: process.pid)) }
+      if isAtRest, Fleet.unrest(process) == unrest { settled[fleet.trace.life(of: process.pid)] = String(process.output.suffix(2_000)) }
       fleet.run(for: .milliseconds(Int.random(in: 0...300, using: &random)))
       try fleet.start(victim)
     }
@@ -45,12 +46,14 @@ private func setting(_ name: String, long: Int, short: Int) -> Int {
     #expect(fleet.trace.missing(of: fleet.produced) == [], "seed \(testSeed)")
     #expect(fleet.trace.orderProblems() == [], "seed \(testSeed)")
     let repeats = fleet.trace.repeats(fleet.place)
-    let counts = repeats.byKill.filter { settled.contains($0.key) }.values.sorted()
+    let counts = repeats.byKill.filter { settled[$0.key] != nil }.values.sorted()
     print(
       "kills: \(kills), entries: \(fleet.produced), missing 0; repeated by a kill at rest: at most \(counts.last ?? 0) of \(counts.count), "
         + "by all kills: \(repeats.byKill.values.reduce(0, +)), by the mock's rebalances: \(repeats.byRebalance)")
     #expect(repeats.committed == [], "seed \(testSeed): what was committed was done again")
-    #expect((counts.last ?? 0) <= repeatsMax(fleet), "seed \(testSeed): \(counts)")
+    for (life, count) in repeats.byKill where settled[life] != nil && count > repeatsMax(fleet) {
+      Issue.record("seed \(testSeed): \(count) repeated of \(fleet.trace.account(of: life, fleet.place)): \(settled[life] ?? "")")
+    }
     #expect(fleet.isCommitted(fleet.nodes[0]))
     for node in fleet.nodes { #expect(fleet.stop(node) == .exited(0)) }
   }

@@ -140,6 +140,24 @@ final class FleetTrace {
     return result
   }
 
+  /// Of one life that was ended by a kill, by partition: which entries others did again, and how long before the kill they had ended.
+  func account(of life: Int, _ place: (Int) -> (partition: Int, offset: Int64)) -> String {
+    let diedNs = lives[life].diedNs
+    var repeated: [Int: [(offset: Int64, agoMs: Int64?)]] = [:]
+    for (version, list) in runs {
+      guard let run = list.first(where: { $0.life == life }), list.contains(where: { $0.startNs > diedNs }) else { continue }
+      let (partition, offset) = place(version)
+      repeated[partition, default: []].append((offset, run.endNs.map { (diedNs - $0) / 1_000_000 }))
+    }
+    let lines = repeated.sorted { $0.key < $1.key }.map { partition, entries in
+      let offsets = entries.map(\.offset)
+      let ended = entries.compactMap(\.agoMs)
+      return "partition \(partition): \(offsets.min()!)...\(offsets.max()!), committed \(lives[life].committed[partition] ?? -1), \(entries.count) begun, "
+        + "\(ended.count) ended \(ended.min() ?? 0) to \(ended.max() ?? 0) ms before"
+    }
+    return "\(lives[life].node), killed at \(diedNs): " + lines.joined(separator: "; ")
+  }
+
   /// Order per key: an entry begins for the first time only when all before it have been done, and two of one key never
   /// run at once. - Returns: what is wrong, in words.
   func orderProblems() -> [String] {
