@@ -152,8 +152,8 @@ final class FleetTrace {
     let lines = repeated.sorted { $0.key < $1.key }.map { partition, entries in
       let offsets = entries.map(\.offset)
       let ended = entries.compactMap(\.agoMs)
-      return "partition \(partition): \(offsets.min()!)...\(offsets.max()!), committed \(lives[life].committed[partition] ?? -1), \(entries.count) begun, "
-        + "\(ended.count) ended \(ended.min() ?? 0) to \(ended.max() ?? 0) ms before"
+      return "partition \(partition): \(offsets.min()!)...\(offsets.max()!), committed \(lives[life].committed[partition] ?? -1), "
+        + "\(entries.count) begun, \(ended.count) ended \(ended.min() ?? 0) to \(ended.max() ?? 0) ms before"
     }
     return "\(lives[life].node), killed at \(diedNs): " + lines.joined(separator: "; ")
   }
