@@ -70,10 +70,12 @@ extension Consumer {
     survey(unsure.sorted()) { [weak self] result in self?.didSurvey(result, askedIn: asked) }
   }
 
-  private func didSurvey(_ result: Result<[PartitionSurvey], KafkaError>, askedIn asked: UInt32) {
+  func didSurvey(_ result: Result<[PartitionSurvey], KafkaError>, askedIn asked: UInt32) {
     guard phase == .assigned, asked == generation else { return }
     recovery.isAsking = false
     switch result {
+    // The two ends are two questions: between them the topic was truncated or made anew, and one of them is of neither log.
+    case .success(let surveys) where surveys.contains { $0.low > $0.high }: scheduleRecovery(after: Self.recoveryRetryDelay)
     case .success(let surveys): restart(ends: Dictionary(uniqueKeysWithValues: surveys.map { ($0.partition, $0) }))
     case .failure(let error):
       delegate?.consumer(self, failed: error)
@@ -107,7 +109,7 @@ extension Consumer {
     let index = Int(partition.value)
     // Where we read, not where librdkafka thought it was; and if that is there after all, from there.
     let offset = slots[index].next ?? offset
-    if (end.low.value...end.high.value).contains(offset) {
+    if offset >= end.low.value, offset <= end.high.value {
       slots[index].next = offset
       return
     }

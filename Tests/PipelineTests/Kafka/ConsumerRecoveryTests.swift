@@ -112,6 +112,24 @@ extension KafkaTests {
       #expect(owner.close(fixture))
     }
 
+    /// Both ends are asked for one after the other: of a topic made anew between them, the log begins behind its end.
+    @Test func endsThatContradictEachOtherAreAskedForAgain() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      try fixture.fill(20)
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count == 20 })
+      let consumer = owner.consumer!
+      consumer.recover(Partition(0), .offsetReset, at: 20)
+      consumer.recovery.isAsking = true
+      let contradiction = PartitionSurvey(partition: Partition(0), committed: nil, low: Offset(1_000), high: Offset(0))
+      consumer.didSurvey(.success([contradiction]), askedIn: consumer.generation)
+      try fixture.fill(20, from: 20)
+      #expect(fixture.wait { owner.taken.count == 40 })
+      #expect(owner.numbers == Array(0..<40) && owner.gaps == [] && owner.errors == [])
+      #expect(owner.close(fixture))
+    }
+
     @Test func pausesSurviveARecoveryOfAnotherPartition() throws {
       let fixture = try KafkaFixture([.init("t", partitions: 2)])
       try fixture.fill(20)
