@@ -46,8 +46,8 @@ extension Consumer {
     phase == .assigned && isAssigned(partition) && !slots[Int(partition.value)].isPaused
   }
 
-  /// Messages lie fetched and not taken.
-  var hasQueuedMessages: Bool { rd_kafka_queue_length(messageQueue) > 0 }
+  /// Messages fetched and not taken.
+  var queuedMessageCount: Int { rd_kafka_queue_length(messageQueue) }
 
   /// Asks the brokers, for all partitions of the topic, subscribed or not. Answered once, also at close (`.closing`).
   /// - Thread: reactor. - Blocking: never.

@@ -23,7 +23,7 @@ internal import PipelineCore
 public import Reactor
 
 public final class Consumer: EventSource, TimerTarget {
-  /// Messages taken in one turn, so that one location cannot starve the others.
+  /// Messages polled in one turn, taken or thrown away, so that one location cannot starve the others.
   static let messagesPerTurnMax = 64
   /// Returned errors served in one turn (callbacks have no such bound in librdkafka; their lists have).
   static let controlPollsPerTurnMax = 64
@@ -263,10 +263,12 @@ public final class Consumer: EventSource, TimerTarget {
 
   private func takeMessages() -> Turn {
     guard messagesMayBeQueued, let delegate else { return .idle }
-    var budget = min(delegate.consumerMayTake(self), Self.messagesPerTurnMax)
+    var budget = delegate.consumerMayTake(self)
     guard budget > 0 else { return .idle }
     turnIsOver = false
-    while budget > 0, phase == .assigned, !turnIsOver {
+    var polls = 0
+    while budget > 0, polls < Self.messagesPerTurnMax, phase == .assigned, !turnIsOver {
+      polls += 1
       guard let raw = rd_kafka_consume_queue(messageQueue, 0) else {
         messagesMayBeQueued = false
         keepFetching()

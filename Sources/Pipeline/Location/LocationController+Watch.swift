@@ -114,7 +114,7 @@ extension LocationController {
   /// A partition that nothing of ours holds back has more than was ever fetched, or something fetched lies there. Where
   /// fetching stands is in librdkafka's statistics: the position we know ourselves stays in front of transaction markers.
   private func isBehind(_ surveys: [PartitionSurvey]) -> Bool {
-    guard !consumer.hasQueuedMessages else { return true }
+    guard consumer.queuedMessageCount == 0 else { return true }
     return surveys.contains { survey in
       guard consumer.isFetching(survey.partition) else { return false }
       let taken = consumer.position(of: survey.partition) ?? survey.committed ?? survey.low

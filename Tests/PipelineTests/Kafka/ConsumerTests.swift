@@ -45,6 +45,24 @@ extension KafkaTests {
       #expect(owner.close(fixture))
     }
 
+    /// Of a partition that is being set right everything fetched is dropped: in turns as bounded as those that take.
+    @Test func whatIsThrownAwayCountsAsPolled() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      try fixture.fill(1_000)
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
+      owner.credit = 1
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count == 1 && owner.consumer.queuedMessageCount >= 500 }, "\(owner.consumer.queuedMessageCount)")
+      let before = owner.consumer.queuedMessageCount
+      owner.consumer.slots[0].isFailed = true
+      owner.credit = 1
+      #expect(owner.consumer.runTurn(fixture.reactor) == .again)
+      #expect(owner.consumer.queuedMessageCount >= before - Consumer.messagesPerTurnMax && owner.taken.count == 1)
+      #expect(owner.consumer.runTurn(fixture.reactor) == .again)
+      #expect(owner.consumer.queuedMessageCount >= before - 2 * Consumer.messagesPerTurnMax)
+      #expect(owner.close(fixture))
+    }
+
     @Test func pausedPartitionsStandStillAndGoOnWhereTheyWere() throws {
       let fixture = try KafkaFixture([.init("t", partitions: 2)])
       try fixture.fill(5_000, partition: 0)
