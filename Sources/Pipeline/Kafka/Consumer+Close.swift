@@ -24,7 +24,6 @@ extension Consumer {
     }
     cancelRecovery()
     phase = .closing
-    isSubscribed = false
     closeDeadline = reactor.schedule(
       at: .nowUncached() + Self.closeTimeMax, target: self, payload: Self.closeTimerPayload)
     if let error = rd_kafka_consumer_close_queue(handle.raw, controlQueue) {

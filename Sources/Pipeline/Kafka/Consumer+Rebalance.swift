@@ -15,16 +15,19 @@ extension Consumer {
   public func subscribe() throws(KafkaError) {
     reactor.assertCurrent()
     guard !isSubscribed, phase != .closing, phase != .closed else { return }
-    switch configuration.membership {
-    case .group:
+    if configuration.membership == .group {
       let list = TopicPartitions(topic: topic, [Partition(-1)])
       let code = rd_kafka_subscribe(handle.raw, list.raw)
       guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code, call: "rd_kafka_subscribe", topic: topic) }
-      isSubscribed = true
-      if phase == .idle { phase = .joining }
-    case .standalone:
-      isSubscribed = true
-      if phase == .idle { joinAlone() }
+    }
+    switch phase {
+    case .idle:
+      phase = .joining
+      if configuration.membership != .group { joinAlone() }
+    case .assigned: phase = .assigned(isLeaving: false)
+    case .declined: phase = .declined(rejoins: true)
+    case .revoking: phase = .revoking(rejoins: true)
+    case .joining, .offered, .closing, .closed: break
     }
   }
 
@@ -37,18 +40,22 @@ extension Consumer {
       let code = rd_kafka_unsubscribe(handle.raw)
       guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code, call: "rd_kafka_unsubscribe", topic: topic) }
     }
-    isSubscribed = false
-    switch (phase, configuration.membership) {
-    case (.joining, _): leftGroup()
-    case (.offered, .group):
+    let isAlone = configuration.membership != .group
+    switch phase {
+    case .joining: leftGroup()
+    case .offered:
       // librdkafka has put the unsubscription off until the assignment is answered: answer it with nothing.
-      giveUpOffer()
-      phase = .declined
-    case (.offered, .standalone), (.assigned, .standalone):
-      events.list.append(.revoked(assignedPartitions, isLost: false))
-      wake()
-    default: break  // the revocation comes, or is under way
+      if !isAlone { giveUpOffer() }
+      phase = .declined(rejoins: false)
+    // Here and below the revocation comes, or is under way.
+    case .assigned: phase = .assigned(isLeaving: true)
+    case .declined: phase = .declined(rejoins: false)
+    case .revoking: phase = .revoking(rejoins: false)
+    case .idle, .closing, .closed: break
     }
+    guard isAlone, phase == .assigned(isLeaving: true) || phase == .declined(rejoins: false) else { return }
+    events.list.append(.revoked(isLost: false))
+    wake()
   }
 
   /// The answer to `assigned`: begins to fetch, from the committed offsets, or from the log's start where there are none.
@@ -70,7 +77,7 @@ extension Consumer {
       slots[Int(partition.value)].next = starts[partition]?.value
       list.add(partition, offset: starts[partition]?.value ?? LogicalOffset.stored)
     }
-    phase = .assigned
+    phase = .assigned(isLeaving: false)
     statistics.assignments += 1
     report(rd_kafka_assign(handle.raw, list.raw), "rd_kafka_assign")
     wake()
@@ -83,15 +90,15 @@ extension Consumer {
   @discardableResult
   public func unassign(_ generation: UInt32) -> Bool {
     reactor.assertCurrent()
-    guard phase == .revoking, generation == self.generation else { return false }
+    guard case .revoking(let rejoins) = phase, generation == self.generation else { return false }
     report(rd_kafka_assign(handle.raw, nil), "rd_kafka_assign nothing")
     forgetAssignment()
-    phase = isSubscribed ? .joining : .idle
-    if !isSubscribed {
+    guard rejoins else {
       leftGroup()
-    } else if configuration.membership != .group {
-      joinAlone()
+      return true
     }
+    phase = .joining
+    if configuration.membership != .group { joinAlone() }
     return true
   }
 
@@ -101,7 +108,7 @@ extension Consumer {
   /// - Thread: reactor. - Blocking: for librdkafka's main thread, not for a broker.
   public func pause(_ partitions: [Partition]) {
     reactor.assertCurrent()
-    guard phase == .assigned else { return }
+    guard isFetching else { return }
     setPaused(partitions.filter { isAssigned($0) && !slots[Int($0.value)].isPaused }, true)
   }
 
@@ -109,12 +116,12 @@ extension Consumer {
   /// - Thread: reactor. - Blocking: for librdkafka's main thread, not for a broker.
   public func resume(_ partitions: [Partition]) {
     reactor.assertCurrent()
-    guard phase == .assigned else { return }
+    guard isFetching else { return }
     setPaused(partitions.filter { isAssigned($0) && slots[Int($0.value)].isPaused }, false)
   }
 
   /// Of the present assignment, sorted; empty if there is none.
-  public var partitions: [Partition] { phase == .assigned || phase == .revoking ? assignedPartitions : [] }
+  public var partitions: [Partition] { isFetching || isRevoking ? assignedPartitions : [] }
 
   public func isPaused(_ partition: Partition) -> Bool { isAssigned(partition) && slots[Int(partition.value)].isPaused }
 
@@ -141,12 +148,12 @@ extension Consumer {
   // MARK: What the group says
 
   func didGetAssignment(_ partitions: [Partition]) {
-    if phase == .closing || !isSubscribed {
+    guard isSubscribed else {
       // Too late. An empty assignment is an answer as good as any, librdkafka takes it back with a revocation.
       giveUpOffer()
       return
     }
-    if phase == .assigned || phase == .revoking {
+    if isFetching || isRevoking {
       // librdkafka revokes before it assigns; should it not, the owner still sees one after the other.
       delegate?.consumer(self, revoked: assignedPartitions, generation: generation, isLost: true)
       forgetAssignment()
@@ -160,10 +167,11 @@ extension Consumer {
     delegate?.consumer(self, assigned: assignedPartitions, generation: generation)
   }
 
-  func didLoseAssignment(_ partitions: [Partition], isLost: Bool) {
+  /// All of it, the protocol being the eager one.
+  func didLoseAssignment(isLost: Bool) {
     switch phase {
     case .assigned, .offered, .declined:
-      phase = .revoking
+      phase = .revoking(rejoins: isSubscribed)
       cancelRecovery()
       delegate?.consumer(self, revoked: assignedPartitions, generation: generation, isLost: isLost)
     case .revoking: return
@@ -171,13 +179,9 @@ extension Consumer {
     }
   }
 
+  /// What was assigned is lost; the owner's `unassign` is the answer, and goes on from there or has left.
   func rebalanceFailed(_ error: KafkaError) {
-    report(rd_kafka_assign(handle.raw, nil), "rd_kafka_assign nothing")
-    if phase == .assigned || phase == .offered {
-      delegate?.consumer(self, revoked: assignedPartitions, generation: generation, isLost: true)
-      forgetAssignment()
-      phase = .joining
-    }
+    didLoseAssignment(isLost: true)
     delegate?.consumer(self, failed: error)
   }
 
@@ -190,7 +194,6 @@ extension Consumer {
 
   private func joinAlone() {
     guard case .standalone(let count) = configuration.membership else { return }
-    phase = .joining
     events.list.append(.assigned((0..<count).map { Partition(Int32($0)) }))
     wake()
   }

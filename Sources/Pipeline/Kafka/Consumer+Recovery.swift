@@ -23,10 +23,16 @@ struct Recovery {
     var offset: Int64
   }
 
+  enum Step {
+    case idle
+    /// More of them may come; the timer says when it begins.
+    case collecting(TimerToken)
+    /// A survey is under way for them.
+    case asking
+  }
+
   var failures: [Partition: Failure] = [:]
-  var timer: TimerToken?
-  /// A survey is under way for them.
-  var isAsking = false
+  var step = Step.idle
 }
 
 extension Consumer {
@@ -39,7 +45,7 @@ extension Consumer {
 
   /// Notes that `partition` cannot go on from `offset`.
   func recover(_ partition: Partition, _ code: KafkaError.Code, at offset: Int64) {
-    guard phase == .assigned, isAssigned(partition) else { return }
+    guard isFetching, isAssigned(partition) else { return }
     slots[Int(partition.value)].isFailed = true
     // The first error is the cause. After a failed checksum 2.0.2 reads on at a wrong place of the answer, and reports
     // what it takes for messages and offsets there.
@@ -51,28 +57,29 @@ extension Consumer {
   }
 
   func cancelRecovery() {
-    if let timer = recovery.timer { reactor.cancel(timer) }
+    if case .collecting(let timer) = recovery.step { reactor.cancel(timer) }
     recovery = Recovery()
   }
 
   private func scheduleRecovery(after delay: Duration) {
-    guard recovery.timer == nil, !recovery.isAsking else { return }
-    recovery.timer = reactor.schedule(at: .nowUncached() + delay, target: self, payload: Self.recoveryTimerPayload)
+    guard case .idle = recovery.step else { return }
+    recovery.step = .collecting(reactor.schedule(at: .nowUncached() + delay, target: self, payload: Self.recoveryTimerPayload))
   }
 
   func recoverNow() {
-    recovery.timer = nil
-    guard phase == .assigned, !recovery.failures.isEmpty, !recovery.isAsking else { return }
+    guard case .collecting = recovery.step else { return }
+    recovery.step = .idle
+    guard isFetching, !recovery.failures.isEmpty else { return }
     let unsure = recovery.failures.filter { $0.value.code == .offsetReset && $0.value.offset >= 0 }.map(\.key)
     guard !unsure.isEmpty else { return restart(ends: [:]) }
     let asked = generation
-    recovery.isAsking = true
+    recovery.step = .asking
     survey(unsure.sorted()) { [weak self] result in self?.didSurvey(result, askedIn: asked) }
   }
 
   func didSurvey(_ result: Result<[PartitionSurvey], KafkaError>, askedIn asked: UInt32) {
-    guard phase == .assigned, asked == generation else { return }
-    recovery.isAsking = false
+    guard isFetching, asked == generation, case .asking = recovery.step else { return }
+    recovery.step = .idle
     switch result {
     // The two ends are two questions: between them the topic was truncated or made anew, and one of them is of neither log.
     case .success(let surveys) where surveys.contains { $0.low > $0.high }: scheduleRecovery(after: Self.recoveryRetryDelay)
@@ -96,7 +103,7 @@ extension Consumer {
       default: break  // a stray message: from the position
       }
       recovery.failures[partition] = nil
-      guard phase == .assigned else { return }  // the owner unsubscribed or closed while it was told
+      guard isFetching else { return }  // the owner unsubscribed or closed while it was told
     }
     reassign()
     for partition in assignedPartitions where recovery.failures[partition] == nil {
@@ -154,7 +161,7 @@ extension Consumer {
   /// - Thread: reactor. - Blocking: some milliseconds, for librdkafka's main thread.
   public func assignAgain() {
     // Otherwise somebody is at it already.
-    guard phase == .assigned, recovery.failures.isEmpty else { return }
+    guard isFetching, recovery.failures.isEmpty else { return }
     reassign()
   }
 

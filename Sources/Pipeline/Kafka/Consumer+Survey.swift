@@ -43,7 +43,7 @@ extension Consumer {
 
   /// Fetching of the partition is wanted: assigned and not paused.
   func isFetching(_ partition: Partition) -> Bool {
-    phase == .assigned && isAssigned(partition) && !slots[Int(partition.value)].isPaused
+    isFetching && isAssigned(partition) && !slots[Int(partition.value)].isPaused
   }
 
   /// Messages fetched and not taken.

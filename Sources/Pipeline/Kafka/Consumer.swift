@@ -65,7 +65,6 @@ public final class Consumer: EventSource, TimerTarget {
   var token: SourceToken?
 
   var phase = Phase.idle
-  var isSubscribed = false
   var generation: UInt32 = 0
   var messagesMayBeQueued = false
   private var turnIsOver = false
@@ -86,6 +85,7 @@ public final class Consumer: EventSource, TimerTarget {
   private var serveTimer: TimerToken?
   private let serveEvery: Duration
 
+  /// Whether the group is wanted is part of it: each of them but the last two is one or the other.
   enum Phase: Equatable {
     /// Not subscribed, nothing assigned.
     case idle
@@ -93,15 +93,26 @@ public final class Consumer: EventSource, TimerTarget {
     case joining
     /// The owner has been told of partitions and has not called `assign` yet.
     case offered
-    /// Fetching.
-    case assigned
+    /// Fetching. Leaving: unsubscribed, the revocation is on its way.
+    case assigned(isLeaving: Bool)
     /// Unsubscribed while offered: librdkafka has been given an empty assignment and will revoke it.
-    case declined
+    case declined(rejoins: Bool)
     /// The owner has been told of a revocation and has not called `unassign` yet.
-    case revoking
+    case revoking(rejoins: Bool)
     case closing
     case closed
   }
+
+  var isSubscribed: Bool {
+    switch phase {
+    case .joining, .offered: true
+    case .assigned(let isLeaving): !isLeaving
+    case .declined(let rejoins), .revoking(let rejoins): rejoins
+    case .idle, .closing, .closed: false
+    }
+  }
+  var isFetching: Bool { if case .assigned = phase { true } else { false } }
+  var isRevoking: Bool { if case .revoking = phase { true } else { false } }
 
   /// What is known of one partition.
   struct PartitionSlot {
@@ -267,7 +278,7 @@ public final class Consumer: EventSource, TimerTarget {
     guard budget > 0 else { return .idle }
     turnIsOver = false
     var polls = 0
-    while budget > 0, polls < Self.messagesPerTurnMax, phase == .assigned, !turnIsOver {
+    while budget > 0, polls < Self.messagesPerTurnMax, isFetching, !turnIsOver {
       polls += 1
       guard let raw = rd_kafka_consume_queue(messageQueue, 0) else {
         messagesMayBeQueued = false
@@ -311,7 +322,7 @@ public final class Consumer: EventSource, TimerTarget {
   private func handle(_ event: ConsumerEvents.Event) {
     switch event {
     case .assigned(let partitions): didGetAssignment(partitions)
-    case .revoked(let partitions, let isLost): didLoseAssignment(partitions, isLost: isLost)
+    case .revoked(let isLost): didLoseAssignment(isLost: isLost)
     case .rebalanceFailed(let error): rebalanceFailed(error)
     case .committed(let token, let code, let offsets): didCommit(token, code, offsets)
     case .failed(let error): delegate?.consumer(self, failed: resolved(error))

@@ -10,7 +10,7 @@ public protocol ConsumerDelegate: AnyObject {
   /// One message, in the order of its partition. At most as many follow an answer as it allowed.
   func consumer(_ consumer: Consumer, received message: consuming KafkaMessage)
 
-  /// The group has given us these partitions (perhaps none). Nothing is fetched until `Consumer.assign(_:paused:)`.
+  /// The group has given us these partitions (perhaps none). Nothing is fetched until `Consumer.assign(_:paused:from:)`.
   func consumer(_ consumer: Consumer, assigned partitions: [Partition], generation: UInt32)
 
   /// The assignment ends, no more of its messages come. The owner finishes or cancels what is in flight, commits, and

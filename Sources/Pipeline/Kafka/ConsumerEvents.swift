@@ -11,7 +11,8 @@ internal import Synchronization
 final class ConsumerEvents: @unchecked Sendable {  // `list` is touched only by the reactor's thread: see above
   enum Event {
     case assigned([Partition])
-    case revoked([Partition], isLost: Bool)
+    /// All of them: the protocol is the eager one.
+    case revoked(isLost: Bool)
     case rebalanceFailed(KafkaError)
     case committed(token: UInt64, KafkaError.Code, [PartitionOffset])
     case failed(KafkaError)
@@ -70,11 +71,9 @@ private nonisolated func rebalanceCallback(
   _ opaque: UnsafeMutableRawPointer?
 ) {
   guard let events = ConsumerEvents.of(opaque) else { return }
-  let partitions = TopicPartitions.read(list).map(\.partition)
   switch code {
-  case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: events.list.append(.assigned(partitions))
-  case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
-    events.list.append(.revoked(partitions, isLost: rd_kafka_assignment_lost(rk) != 0))
+  case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: events.list.append(.assigned(TopicPartitions.read(list).map(\.partition)))
+  case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS: events.list.append(.revoked(isLost: rd_kafka_assignment_lost(rk) != 0))
   default: events.list.append(.rebalanceFailed(KafkaError(code, call: "rebalance")))
   }
 }

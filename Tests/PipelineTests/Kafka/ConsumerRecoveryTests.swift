@@ -121,7 +121,7 @@ extension KafkaTests {
       #expect(fixture.wait { owner.taken.count == 20 })
       let consumer = owner.consumer!
       consumer.recover(Partition(0), .offsetReset, at: 20)
-      consumer.recovery.isAsking = true
+      consumer.recovery.step = .asking
       let contradiction = PartitionSurvey(partition: Partition(0), committed: nil, low: Offset(1_000), high: Offset(0))
       consumer.didSurvey(.success([contradiction]), askedIn: consumer.generation)
       try fixture.fill(20, from: 20)

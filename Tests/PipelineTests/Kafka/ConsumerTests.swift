@@ -63,6 +63,28 @@ extension KafkaTests {
       #expect(owner.close(fixture))
     }
 
+    @Test func aRebalanceThatFailsWhileItLeavesEndsInHavingLeft() throws {
+      let fixture = try KafkaFixture([.init("t")])
+      try fixture.fill(20)
+      let owner = try ConsumerOwner(fixture.configuration(standalone: 1), fixture.reactor)
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count == 20 })
+      try owner.consumer.unsubscribe()
+      owner.consumer.rebalanceFailed(KafkaError(.timedOut, call: "rebalance"))
+      #expect(owner.leftCount == 1 && owner.revoked.map(\.isLost) == [true] && owner.errors.count == 1)
+      // The revocation that was on its way finds nothing any more.
+      fixture.spin(50)
+      #expect(owner.leftCount == 1 && owner.revoked.count == 1)
+      // While it stays, it joins again.
+      owner.taken = []
+      try owner.consumer.subscribe()
+      #expect(fixture.wait { owner.taken.count == 20 })
+      owner.consumer.rebalanceFailed(KafkaError(.timedOut, call: "rebalance"))
+      #expect(fixture.wait { owner.assigned.count == 3 && owner.taken.count == 40 })
+      #expect(owner.leftCount == 1 && owner.revoked.count == 2)
+      #expect(owner.close(fixture))
+    }
+
     @Test func pausedPartitionsStandStillAndGoOnWhereTheyWere() throws {
       let fixture = try KafkaFixture([.init("t", partitions: 2)])
       try fixture.fill(5_000, partition: 0)
