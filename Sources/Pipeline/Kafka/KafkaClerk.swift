@@ -19,36 +19,38 @@ final class KafkaClerk: Sendable {
 
   private let state = Lock(State())
   private let wakeups: OwnedFD
+  private let startThread: @Sendable (KafkaClerk) -> Bool
 
-  private init() {
+  /// - Parameter startThread: false if there is no thread to be had. Its own only in tests.
+  init(startThread: @escaping @Sendable (KafkaClerk) -> Bool = KafkaClerk.spawn) {
     let fd = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     precondition(fd >= 0, "\(Errno.last("eventfd"))")
     wakeups = OwnedFD(adopting: fd)
+    self.startThread = startThread
   }
 
-  /// - Thread: any. - Blocking: never.
+  /// - Thread: any. - Blocking: never; the first call starts the thread, and others wait for that.
   /// - Returns: false if it has too much to do, or could not be started.
   func run(_ job: @escaping @Sendable () -> Void) -> Bool {
-    let (accepted, mustStart) = state.withLock { state in
-      guard state.jobs.count < Self.jobsMax else { return (false, false) }
+    let isAccepted = state.withLock { state in
+      // Before the job is among them: without a thread it is not taken at all.
+      if !state.isStarted { state.isStarted = startThread(self) }
+      guard state.isStarted, state.jobs.count < Self.jobsMax else { return false }
       state.jobs.append(job)
-      defer { state.isStarted = true }
-      return (true, !state.isStarted)
+      return true
     }
-    guard accepted else { return false }
-    if mustStart && !start() { return false }
+    guard isAccepted else { return false }
     var one: UInt64 = 1
     precondition(write(wakeups.raw, &one, 8) == 8, "eventfd refused a wake-up")
     return true
   }
 
-  private func start() -> Bool {
+  /// The thread never ends, so its clerk must not either.
+  static func spawn(_ clerk: KafkaClerk) -> Bool {
     var thread = pthread_t()
-    guard pthread_create(&thread, nil, clerkMain, nil) != 0 else { return true }
-    state.withLock { state in
-      state.isStarted = false
-      state.jobs.removeLast()
-    }
+    let argument = Unmanaged.passRetained(clerk)
+    guard pthread_create(&thread, nil, clerkMain, argument.toOpaque()) != 0 else { return true }
+    argument.release()
     return false
   }
 
@@ -65,5 +67,6 @@ final class KafkaClerk: Sendable {
 
 /// A named function: a closure literal could inherit an isolation that is checked on entry and wrong on this thread.
 private nonisolated func clerkMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  KafkaClerk.shared.work()
+  guard let argument else { preconditionFailure("started without its clerk") }
+  Unmanaged<KafkaClerk>.fromOpaque(argument).takeUnretainedValue().work()
 }
