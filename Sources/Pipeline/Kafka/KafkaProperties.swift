@@ -7,19 +7,22 @@ internal import CRdkafka
 public enum KafkaPropertyError: Error, Hashable, Sendable, CustomStringConvertible {
   /// One of `KafkaProperties.reservedKeys`.
   case reserved(key: String)
+  /// One of `KafkaProperties.requiredValues`, with another value.
+  case required(key: String, value: String)
   /// librdkafka does not know it (or this build of it does not).
   case unknown(key: String)
   case invalid(key: String, reason: String)
 
   public var key: String {
     switch self {
-    case .reserved(let key), .unknown(let key), .invalid(let key, _): key
+    case .reserved(let key), .required(let key, _), .unknown(let key), .invalid(let key, _): key
     }
   }
 
   public var description: String {
     switch self {
     case .reserved(let key): "kafka.properties: \(key) is set by downbeat and cannot be changed"
+    case .required(let key, let value): "kafka.properties: \(key) must be \(value): statuses could be lost or change places"
     case .unknown(let key): "kafka.properties: \(key) is no property of librdkafka \(KafkaProperties.libraryVersion)"
     case .invalid(let key, let reason): "kafka.properties: \(key): \(reason)"
     }
@@ -33,7 +36,30 @@ public struct KafkaProperties: Sendable, CustomStringConvertible {
     "partition.assignment.strategy", "plugin.library.paths",
     // librdkafka's old names of the same properties.
     "auto.commit.enable", "offset.store.method",
+    // It makes a producer idempotent, and every message wait for transactions that nobody begins.
+    "transactional.id",
   ]
+
+  /// Keys that may be given, but with one value only: an offset is committed when the broker has its status on disk, and statuses
+  /// keep their order. Not by idempotence: 2.0.2 can end an idempotent producer for good after an error that may have stored the
+  /// batch, and our readers bear a repeat.
+  public static let requiredValues: [String: String] = [
+    "acks": "all", "max.in.flight.requests.per.connection": "1", "enable.idempotence": "false", "queuing.strategy": "fifo",
+    // Without the reports of what was delivered nothing would ever be committed.
+    "delivery.report.only.error": "false",
+    // librdkafka's other names of the same properties.
+    "request.required.acks": "all", "max.in.flight": "1",
+  ]
+
+  /// Whether librdkafka takes a value for the one that is required, whatever its spelling (`-1` is `all`).
+  private static func isRequired(_ value: String, of key: String) throws(KafkaPropertyError) -> Bool {
+    guard let required = requiredValues[key] else { return true }
+    let given = KafkaConf()
+    let ours = KafkaConf()
+    try given.set(key, value)
+    ours.setOwn(key, required)
+    return given.get(key) == ours.get(key)
+  }
 
   /// Version of the library we are linked to, for example `2.0.2`.
   public static var libraryVersion: String { rd_kafka_version_str().map { String(cString: $0) } ?? "?" }
@@ -43,7 +69,7 @@ public struct KafkaProperties: Sendable, CustomStringConvertible {
   public let user: [(key: String, value: String)]
 
   /// - Parameter bootstrapServers: `host:port`, comma separated.
-  /// - Errors: the first property (by key) that is reserved, unknown or refused.
+  /// - Errors: the first property (by key) that is reserved, unknown, refused, or has a value our promises do not bear.
   public init(bootstrapServers: String, user: [String: String] = [:]) throws(KafkaPropertyError) {
     self.bootstrapServers = bootstrapServers
     self.user = user.sorted { $0.key < $1.key }.map { (key: $0.key, value: $0.value) }
@@ -52,6 +78,9 @@ public struct KafkaProperties: Sendable, CustomStringConvertible {
     try conf.set("bootstrap.servers", bootstrapServers)
     for property in self.user {
       if Self.reservedKeys.contains(property.key) { throw .reserved(key: property.key) }
+      guard try Self.isRequired(property.value, of: property.key) else {
+        throw .required(key: property.key, value: Self.requiredValues[property.key] ?? "")
+      }
       try conf.set(property.key, property.value)
     }
   }

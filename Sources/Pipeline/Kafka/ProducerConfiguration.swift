@@ -18,19 +18,18 @@ public struct ProducerConfiguration: Sendable {
 
   func conf() throws(KafkaPropertyError) -> KafkaConf {
     let defaults: [(String, String)] = [
-      ("acks", "all"),
       ("linger.ms", String(lingerMs)),
       ("message.timeout.ms", String(messageTimeoutMs)),
       // Backbeat's maxRequestSize.
       ("message.max.bytes", "5000020"),
-      // One request at a time keeps the order of a partition through retries. Not by idempotence: 2.0.2 can end an
-      // idempotent producer for good after an error that may have stored the batch; our readers bear a repeat.
-      ("max.in.flight.requests.per.connection", "1"),
-      ("enable.idempotence", "false"),
     ]
     let forced: [(String, String)] = [
       ("queue.buffering.max.messages", String(countMax)),
       ("queue.buffering.max.kbytes", String(queuedKiBMax)),
+      // One request at a time keeps the order of a partition through retries (`KafkaProperties.requiredValues`).
+      ("acks", "all"),
+      ("max.in.flight.requests.per.connection", "1"),
+      ("enable.idempotence", "false"),
     ]
     return try properties.conf(clientId: clientId, defaults: defaults, forced: forced)
   }
@@ -43,7 +42,7 @@ public struct Delivery: Sendable {
   public let partition: Partition
   /// Where the broker put it; meaningless with an error.
   public let offset: Offset
-  /// nil: on the broker's disk as `acks` asks. Otherwise it may be there or not.
+  /// nil: on the disks of all replicas in sync (`acks`). Otherwise it may be there or not.
   public let error: KafkaError?
 }
 

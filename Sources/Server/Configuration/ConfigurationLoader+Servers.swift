@@ -58,6 +58,7 @@ extension ConfigurationLoader {
     } catch {
       switch error {
       case .reserved: return "is decided by Downbeat and cannot be set"
+      case .required(_, let value): return "must be \(value), or left out: statuses could be lost or change places"
       case .unknown: return "is no property of librdkafka \(KafkaProperties.libraryVersion)"
       // librdkafka quotes the value in its reason.
       case .invalid(_, let reason): return KafkaProperties.isSecret(name) ? "has a value that librdkafka refuses" : reason

@@ -24,6 +24,28 @@ import Testing
     }
   }
 
+  /// An offset is committed when its status is on the broker, and statuses keep their order: no value says otherwise.
+  @Test func weakerAcknowledgementsAreRefusedByName() {
+    let weaker = [
+      ("acks", "0"), ("acks", "1"), ("acks", "2"), ("request.required.acks", "0"), ("max.in.flight.requests.per.connection", "5"),
+      ("max.in.flight", "1000000"), ("enable.idempotence", "true"), ("queuing.strategy", "lifo"), ("delivery.report.only.error", "true"),
+    ]
+    for (key, value) in weaker {
+      guard case .required(key, _) = refusal([key: value]) else {
+        Issue.record("\(key)=\(value) is not refused for itself")
+        continue
+      }
+      #expect(refusal([key: value])?.description.contains(key) == true)
+    }
+    #expect(refusal(["transactional.id": "x"]) == .reserved(key: "transactional.id"))
+    #expect(refusal(["acks": "many"])?.key == "acks")
+    let asIs = [
+      "acks": "all", "request.required.acks": "-1", "max.in.flight": "1", "enable.idempotence": "false", "queuing.strategy": "fifo",
+      "delivery.report.only.error": "false",
+    ]
+    #expect(refusal(asIs) == nil && refusal(["acks": "-1", "max.in.flight.requests.per.connection": "1"]) == nil)
+  }
+
   @Test func unknownKeysAndRefusedValuesNameTheKey() {
     #expect(refusal(["sesion.timeout.ms": "1"]) == .unknown(key: "sesion.timeout.ms"))
     #expect(refusal(["session.timeout.ms": "soon"])?.key == "session.timeout.ms")
@@ -57,7 +79,7 @@ import Testing
 
   @Test func defaultsThenTheOperatorsThenOurs() throws {
     let properties = try KafkaProperties(
-      bootstrapServers: "127.0.0.1:1", user: ["session.timeout.ms": "7000", "log.queue": "false", "acks": "1"])
+      bootstrapServers: "127.0.0.1:1", user: ["session.timeout.ms": "7000", "log.queue": "false", "linger.ms": "50"])
     var consumer = ConsumerConfiguration(properties: properties, groupId: "grp", topic: "t")
     consumer.instanceId = "node-a/t"
     let conf = try consumer.conf()
@@ -69,7 +91,7 @@ import Testing
     ]
     for (key, value) in expected { #expect(conf.get(key) == value, "\(key)") }
     let producer = try ProducerConfiguration(properties: properties).conf()
-    #expect(producer.get("acks") == "1" && producer.get("enable.idempotence") == "false")
+    #expect(producer.get("acks") == "-1" && producer.get("enable.idempotence") == "false" && producer.get("linger.ms") == "50")
     #expect(producer.get("max.in.flight.requests.per.connection") == "1")
   }
 

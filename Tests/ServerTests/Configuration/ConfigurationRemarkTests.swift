@@ -108,6 +108,13 @@ private let list = "extensions.replication.destination.bootstrapList"
         "config.yaml:1:103: error: kafka.properties.ssl.ca.location: must have a value",
       ]),
     RemarkCase(
+      name: "properties with one value only",
+      text: "kafka: { properties: { acks: 0, max.in.flight: 1, enable.idempotence: true } }",
+      remarks: [
+        "config.yaml:1:30: error: kafka.properties.acks: must be all, or left out: statuses could be lost or change places",
+        "config.yaml:1:71: error: kafka.properties.enable.idempotence: must be false, or left out: statuses could be lost or change places",
+      ]),
+    RemarkCase(
       name: "properties that librdkafka refuses",
       text: "kafka: { properties: { no.such: 1, socket.timeout.ms: soon, sasl.oauthbearer.method: hush } }",
       remarks: [
