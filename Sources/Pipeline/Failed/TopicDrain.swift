@@ -141,6 +141,7 @@ final class TopicDrain: ConsumerDelegate {
   }
 
   func consumer(_ consumer: Consumer, failed error: KafkaError) {
+    // It has no static name, so nothing is fatal to it.
     log.log(level: error.isRetriable ? .warning : .error, "consumer", metadata: ["error": "\(error)"])
   }
 

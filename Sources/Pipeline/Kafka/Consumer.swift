@@ -351,8 +351,8 @@ public final class Consumer: EventSource, TimerTarget {
   private func resolved(_ error: KafkaError) -> KafkaError {
     guard error.code == .fatal else { return error }
     var text = [CChar](repeating: 0, count: KafkaConf.errorTextBytesMax)
-    let code = rd_kafka_fatal_error(handle.raw, &text, text.count)
-    let reason = "\(KafkaError.Code(code).name): \(String(nulTerminated: text))"
-    return KafkaError(.fatal, call: error.call, topic: topic, reason: reason)
+    let code = KafkaError.Code(rd_kafka_fatal_error(handle.raw, &text, text.count))
+    let reason = "\(code.name): \(String(nulTerminated: text))"
+    return KafkaError(code == .fencedInstance ? code : .fatal, call: error.call, topic: topic, reason: reason)
   }
 }

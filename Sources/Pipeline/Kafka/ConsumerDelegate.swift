@@ -27,7 +27,7 @@ public protocol ConsumerDelegate: AnyObject {
   /// Messages that nobody can read any more, said once per range; consumption goes on at `gap.end`.
   func consumer(_ consumer: Consumer, skipped gap: OffsetGap)
 
-  /// Something worth a log line and perhaps a metric. Only `isFatal` needs an answer: close and make a new consumer.
+  /// Something worth a log line and perhaps a metric. Only `isFatal` needs an answer: it consumes nothing any more.
   func consumer(_ consumer: Consumer, failed error: KafkaError)
 
   /// A line of librdkafka's own log.

@@ -40,8 +40,12 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
       reason: rd_kafka_error_string(error).map { String(cString: $0) })
   }
 
-  /// The instance is dead: close it and make a new one.
+  /// The instance is dead for good, and says nothing more. As we configure it that is a consumer whose static name another member of
+  /// the group has taken (`isFenced`): a new one would take it back from whoever works under it, so the node ends instead.
   public var isFatal: Bool { code == .fatal || code == .fenced || code == .fencedInstance }
+
+  /// Another process has joined under the same static name (`group.instance.id`).
+  public var isFenced: Bool { code == .fencedInstance }
 
   /// Worth trying again later, unchanged. Everything not listed is not.
   public var isRetriable: Bool { Self.retriable.contains(code) }

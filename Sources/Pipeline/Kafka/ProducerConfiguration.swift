@@ -52,7 +52,7 @@ public protocol ProducerDelegate: AnyObject {
   func producer(_ producer: Producer, delivered delivery: Delivery)
   /// After a `.queueFull`: half of the bound is free again.
   func producerHasRoom(_ producer: Producer)
-  /// Something worth a log line and perhaps a metric. Only `isFatal` needs an answer: close and make a new producer.
+  /// Something worth a log line and perhaps a metric. Only `isFatal` needs an answer: it sends nothing any more.
   func producer(_ producer: Producer, failed error: KafkaError)
   /// A line of librdkafka's own log.
   func producer(_ producer: Producer, logged line: KafkaLogLine)

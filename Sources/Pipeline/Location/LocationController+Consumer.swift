@@ -1,6 +1,7 @@
 // What librdkafka tells a location, handed to the part it concerns.
 internal import Logging
 public import PipelineCore
+internal import Reactor
 
 extension LocationController: ConsumerDelegate {
   /// Ranges remembered for the API.
@@ -40,6 +41,15 @@ extension LocationController: ConsumerDelegate {
 
   public func consumer(_ consumer: Consumer, failed error: KafkaError) {
     log.log(level: error.isRetriable ? .warning : .error, "consumer", metadata: ["error": "\(error)"])
+    if error.isFatal { cannotGoOn(error) }
+  }
+
+  /// Said from a turn of its own: whoever hears it stops this location, and this may be in the middle of what its machine asked for.
+  func cannotGoOn(_ error: KafkaError) {
+    reactor.schedule(after: .zero) { [weak self] _ in
+      guard let self else { return }
+      observer?.location(self, cannotGoOn: error)
+    }
   }
 
   public func consumer(_ consumer: Consumer, statistics json: String) {

@@ -199,6 +199,7 @@ public final class LocationController {
       try consumer.subscribe()
     } catch {
       log.error("cannot subscribe", metadata: ["topic": "\(options.consumer.topic)", "error": "\(error)"])
+      cannotGoOn(error)
     }
   }
 
@@ -208,6 +209,7 @@ public final class LocationController {
       try consumer.unsubscribe()
     } catch {
       log.error("cannot unsubscribe", metadata: ["topic": "\(options.consumer.topic)", "error": "\(error)"])
+      cannotGoOn(error)
     }
   }
 

@@ -102,6 +102,9 @@ public protocol LocationObserver: AnyObject {
   func locationIsDraining(_ location: LocationController)
   /// Everything below `offset` of that partition is done (not necessarily committed yet).
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition)
+  /// Its consumer is dead, or can neither join nor leave: nothing moves here again before the node is started anew. More than once,
+  /// perhaps.
+  func location(_ location: LocationController, cannotGoOn error: KafkaError)
   /// It has stopped for good after `stop()`.
   func locationDidStop(_ location: LocationController)
 }

@@ -47,6 +47,8 @@ public final class Outbox {
   private var nextToken: UInt64 = 0
   /// Called when there is room again after there was none.
   public var onRoom: (() -> Void)?
+  /// Called when its producer is dead: nothing is acknowledged any more.
+  public var onFatal: ((KafkaError) -> Void)?
 
   /// - Errors: properties librdkafka refuses.
   public init(reactor: Reactor, configuration: ProducerConfiguration, log: Logger) throws(KafkaError) {
@@ -166,6 +168,7 @@ extension Outbox: ProducerDelegate {
 
   public func producer(_ producer: Producer, failed error: KafkaError) {
     log.error("producer", metadata: ["error": "\(error)"])
+    if error.isFatal { onFatal?(error) }
   }
 
   public func producer(_ producer: Producer, logged line: KafkaLogLine) { log.librdkafka(line) }

@@ -90,5 +90,11 @@ struct NodePlan: Sendable {
 /// Why a node could not start or had to stop.
 struct NodeFailure: Error, CustomStringConvertible {
   let description: String
-  init(_ description: String) { self.description = description }
+  /// To start again would not mend it: the configuration is wrong, here or on another node.
+  let isConfiguration: Bool
+
+  init(_ description: String, isConfiguration: Bool = false) {
+    self.description = description
+    self.isConfiguration = isConfiguration
+  }
 }

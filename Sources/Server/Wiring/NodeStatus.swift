@@ -165,6 +165,7 @@ extension NodeStatus: LocationObserver {
   func location(_ location: LocationController, failed failure: ReplicationFailure) { node.location(location, failed: failure) }
   func locationIsDraining(_ location: LocationController) { node.locationIsDraining(location) }
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
+  func location(_ location: LocationController, cannotGoOn error: KafkaError) { node.location(location, cannotGoOn: error) }
   func locationDidStop(_ location: LocationController) {
     node.served.didStop(location)
     if stopped != nil { partStopped() }

@@ -77,6 +77,9 @@ final class ReplicationNode {
       for location in locations { location.creditAvailable() }
       status.creditAvailable()
     }
+    outbox.onFatal = { [unowned self] error in
+      fail(NodeFailure("no status or dead letter can be written any more, start the node again: \(error)"))
+    }
     coordinator = try ControlPlane(plan: plan, reactor: reactor, log: log).makeCoordinator()
     idGuard = NodeIdGuard(reactor: reactor, coordinator: coordinator, log: log) { [unowned self] in fail($0) }
     status = NodeStatus(node: self, planner: planner)
@@ -205,6 +208,8 @@ final class ReplicationNode {
 
   /// This node cannot go on; it ends as at a signal.
   private func fail(_ failure: NodeFailure) {
+    // What fails while it ends is no second signal, and no other reason.
+    guard !lifecycle.isStopping else { return }
     log.critical("ending", metadata: ["error": "\(failure)"])
     self.failure = failure
     stop(reason: failure.description)
@@ -269,7 +274,7 @@ final class ReplicationNode {
   }
 
   /// What the process exits with.
-  var exitCode: Int32 { lifecycle.wasAbandoned ? ExitStatus.failed : ExitStatus.done }
+  var exitCode: Int32 { lifecycle.wasAbandoned || failure != nil ? ExitStatus.failed : ExitStatus.done }
 }
 
 extension ReplicationNode: LocationObserver {
@@ -294,6 +299,19 @@ extension ReplicationNode: LocationObserver {
 
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
     served.feeds.location(location.site, consumedUpTo: offset, of: partition)
+  }
+
+  /// One that was fenced must not be started again by itself: it would take the name back, and so on for ever.
+  func location(_ location: LocationController, cannotGoOn error: KafkaError) {
+    let consumer = location.options.consumer
+    guard error.isFenced, let name = consumer.instanceId else {
+      return fail(NodeFailure("location \(location.site): nothing of \(consumer.topic) can be consumed, start the node again: \(error)"))
+    }
+    fail(
+      NodeFailure(
+        "location \(location.site): another process has joined the group \(consumer.groupId) under this node's static name "
+          + "“\(name)” (kafka.staticMembership): end it, or give one of the two another node.id, before this node is started again: \(error)",
+        isConfiguration: true))
   }
 
   func locationDidStop(_ location: LocationController) {

@@ -38,6 +38,8 @@ enum ServeDaemon {
       withExtendedLifetime(lock) { reactor.run() }
       if let failure = node.failure { throw failure }
       return node.exitCode
+    } catch let failure as NodeFailure where failure.isConfiguration {
+      throw .usage(failure.description)
     } catch {
       throw .running("\(error)")
     }

@@ -19,6 +19,8 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   let lines = LogLines()
   private(set) var location: LocationController!
   private(set) var isStopped = false
+  /// What the location said it cannot go on with.
+  private(set) var deaths: [KafkaError] = []
   private var producer: Producer!
   private var delivered = 0
 
@@ -106,6 +108,7 @@ final class LocationBench: LocationObserver, ProducerDelegate {
   func location(_ location: LocationController, failed failure: ReplicationFailure) {}
   func locationIsDraining(_ location: LocationController) {}
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {}
+  func location(_ location: LocationController, cannotGoOn error: KafkaError) { deaths.append(error) }
   func locationDidStop(_ location: LocationController) { isStopped = true }
   func producer(_ producer: Producer, delivered delivery: Delivery) { delivered += delivery.error == nil ? 1 : 0 }
   /// Brokers that are away are some tests' subject.

@@ -142,6 +142,7 @@ final class StatusBench: LocationObserver, ProducerDelegate {
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
     consumed.append((offset.value, outbox.count))
   }
+  func location(_ location: LocationController, cannotGoOn error: KafkaError) { Issue.record("\(error)") }
   func locationDidStop(_ location: LocationController) { stoppedCount += 1 }
   func producer(_ producer: Producer, delivered delivery: Delivery) { delivered += delivery.error == nil ? 1 : 0 }
   func producer(_ producer: Producer, failed error: KafkaError) { Issue.record("\(error)") }
