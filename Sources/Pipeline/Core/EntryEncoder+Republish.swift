@@ -52,6 +52,20 @@ extension EntryEncoder {
     return writer.bytes
   }
 
+  /// The entry without the list of the object's parts (`location`), which alone grows with the object: thousands of them make an entry
+  /// of a megabyte. Whoever consumes a status looks at the site's own one, its version id, content and replay count, and reads the
+  /// object's metadata anew (backbeat-behaviour 4.2, 5).
+  /// - Returns: everything else as it stands; nil if there is no such list.
+  public static func withoutParts(_ entry: ReplicationEntry) -> [UInt8]? {
+    var parts: Range<Int>?
+    entry.forEachMetadataRange { name, range in
+      if name.string(in: entry.payload) == "location" { parts = range }
+    }
+    let none = Array("null".utf8)
+    guard let parts, parts.count > none.count else { return nil }
+    return entry.payload[..<parts.lowerBound] + none + entry.payload[parts.upperBound...]
+  }
+
   /// The `value` string with `replicationInfo` read, changed and written again.
   private static func rewritten(_ entry: ReplicationEntry, originOp: String? = nil, _ change: (inout ReplicationInfo) -> Void) -> [UInt8] {
     let range = range(entry.fields.infoRange)

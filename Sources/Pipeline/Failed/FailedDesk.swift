@@ -325,17 +325,19 @@ public actor FailedDesk {
     return await withCheckedContinuation { done in
       var missing = messages.count
       var isOver = false
+      var areDelivered = true
       let timer = reactor.schedule(after: Self.sendTimeMax) { _ in
         if !isOver { done.resume(returning: false) }
         isOver = true
       }
       for message in messages {
-        outbox.send(message) {
+        outbox.send(message) { isDelivered in
           missing -= 1
+          if !isDelivered { areDelivered = false }
           guard missing == 0, !isOver else { return }
           isOver = true
           reactor.cancel(timer)
-          done.resume(returning: true)
+          done.resume(returning: areDelivered)
         }
       }
     }

@@ -47,6 +47,9 @@ public struct KafkaError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Another process has joined under the same static name (`group.instance.id`).
   public var isFenced: Bool { code == .fencedInstance }
 
+  /// The broker's limit for a batch (`max.message.bytes`) or its log's (`segment.bytes`); or ours for a message.
+  public var isTooLarge: Bool { code == .messageTooLarge || code == .batchTooLarge }
+
   /// Worth trying again later, unchanged. Everything not listed is not.
   public var isRetriable: Bool { Self.retriable.contains(code) }
 
@@ -96,6 +99,7 @@ extension KafkaError.Code: CustomStringConvertible {
   public static let topicAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
   public static let offsetOutOfRange = Self(RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
   public static let messageTooLarge = Self(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+  public static let batchTooLarge = Self(RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
   public static let requestTimedOut = Self(RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT)
   public static let leaderNotAvailable = Self(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
   public static let notLeader = Self(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)

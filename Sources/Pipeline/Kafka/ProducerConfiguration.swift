@@ -11,6 +11,8 @@ public struct ProducerConfiguration: Sendable {
   /// How long a message waits for others to travel with, milliseconds. librdkafka sends a request for each partition, one at
   /// a time to a broker: at 1 ms a status cost its thread and the broker 12 µs of CPU more (perf, scenario copy).
   public var lingerMs = 5
+  /// Each message travels in a batch of its own, so that what a broker says of a batch is said of it alone.
+  public var sendsEachAlone = false
   /// After this long a message that no broker took is reported as failed, milliseconds.
   public var messageTimeoutMs = 60_000
 
@@ -23,7 +25,7 @@ public struct ProducerConfiguration: Sendable {
       // Backbeat's maxRequestSize.
       ("message.max.bytes", "5000020"),
     ]
-    let forced: [(String, String)] = [
+    var forced: [(String, String)] = [
       ("queue.buffering.max.messages", String(countMax)),
       ("queue.buffering.max.kbytes", String(queuedKiBMax)),
       // One request at a time keeps the order of a partition through retries (`KafkaProperties.requiredValues`).
@@ -31,6 +33,7 @@ public struct ProducerConfiguration: Sendable {
       ("max.in.flight.requests.per.connection", "1"),
       ("enable.idempotence", "false"),
     ]
+    if sendsEachAlone { forced += [("batch.num.messages", "1"), ("linger.ms", "0")] }
     return try properties.conf(clientId: clientId, defaults: defaults, forced: forced)
   }
 }

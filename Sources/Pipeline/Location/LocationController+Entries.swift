@@ -119,12 +119,13 @@ extension LocationController {
     }
   }
 
-  /// The entry is finished when the broker has all of its messages: a status that is lost would never be told again.
+  /// The entry is finished when the broker has all of its messages, a status that is lost would never be told again; or has said that
+  /// it will never take one, which the outbox has put into the log.
   private func acknowledge(_ ticket: InFlightTicket, _ messages: [OutgoingMessage]) {
     awaitAcknowledgement(ticket)
     var missing = messages.count
     for message in messages {
-      outbox.send(message) { [weak self] in
+      outbox.send(message) { [weak self] _ in
         missing -= 1
         if missing == 0 { self?.acknowledged(ticket) }
       }
@@ -201,13 +202,13 @@ extension LocationController {
         "topic": "\(options.consumer.topic)", "partition": "\(message.partition)", "offset": "\(message.offset)",
         "reason": "\(reason.code)",
       ])
-    outbox.sendDeadLetter(message, topic: options.deadLetterTopic, reason: reason) { [weak self] in
-      self?.deadLetterAcknowledged(ticket)
+    outbox.sendDeadLetter(message, topic: options.deadLetterTopic, reason: reason) { [weak self] isDelivered in
+      self?.deadLetterEnded(ticket, isDelivered)
     }
   }
 
-  private func deadLetterAcknowledged(_ ticket: InFlightTicket) {
-    counters.deadLettered += inFlight.isCurrent(ticket) ? 1 : 0
+  private func deadLetterEnded(_ ticket: InFlightTicket, _ isDelivered: Bool) {
+    counters.deadLettered += isDelivered && inFlight.isCurrent(ticket) ? 1 : 0
     acknowledged(ticket)
   }
 

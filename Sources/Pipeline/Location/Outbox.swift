@@ -1,6 +1,10 @@
 // Messages this node must get onto Kafka before it may commit: dead letters and statuses. Each is kept until the broker
 // has acknowledged it and sent again when it did not, for ever: the offset behind it waits, nothing is lost. When the
 // outbox is full, locations take no further entries (`hasRoom`), so its size is bounded.
+//
+// One answer is final: too large. The broker says it of a whole batch, so each message of that is sent once more by a producer that
+// sends each alone; refused there, it is shortened, and what cannot be shortened is named in the log and given up, for a pause, a
+// stop and every offset behind it would wait for ever.
 public import Logging
 internal import PipelineCore
 public import Reactor
@@ -22,29 +26,53 @@ public final class Outbox {
     var headers: [(name: String, value: [UInt8])]
     /// A dead letter: rather cut than never delivered.
     let mayBeCut: Bool
-    let acknowledged: () -> Void
+    let ended: (_ isDelivered: Bool) -> Void
     var attempts = 0
+    /// A batch it was in was too large, which says nothing of any single one of it.
+    var travelsAlone = false
     var byteCount: Int { (key?.count ?? 0) + (value?.count ?? 0) }
 
-    /// Halves the value, or the key when that is the longer one. - Returns: false if there is nothing left to cut.
-    mutating func cut() -> Bool {
+    /// - Returns: false if there is nothing left to take away.
+    mutating func shorten() -> Bool { mayBeCut ? cut() : leaveOutParts() }
+
+    /// Halves the value, or the key when that is the longer one.
+    private mutating func cut() -> Bool {
       let (keyCount, valueCount) = (key?.count ?? 0, value?.count ?? 0)
-      guard mayBeCut, keyCount + valueCount > 0 else { return false }
+      guard keyCount + valueCount > 0 else { return false }
       if valueCount >= keyCount { value?.removeLast(valueCount - valueCount / 2) } else { key?.removeLast(keyCount - keyCount / 2) }
       if !headers.contains(where: { $0.name == Outbox.truncated.name }) { headers.append(Outbox.truncated) }
       return true
+    }
+
+    /// A status says as much without them. No other entry does: who copies may need what it holds.
+    private mutating func leaveOutParts() -> Bool {
+      guard let entry, entry.envelopeSite != nil, let short = EntryEncoder.withoutParts(entry) else { return false }
+      value = short
+      return true
+    }
+
+    /// Nil if it is none.
+    var entry: ReplicationEntry? {
+      guard let value, case .replicate(let entry) = EntryDecoder.decode(value.span, site: nil) else { return nil }
+      return entry
     }
   }
 
   private static let truncated = (name: "truncated", value: Array("true".utf8))
 
   private let reactor: Reactor
+  private let configuration: ProducerConfiguration
   private var producer: Producer!
+  /// Made when a batch was too large for the first time.
+  private var soloProducer: Producer?
+  private var openProducers = 1
   private var closed: (() -> Void)?
   private let log: Logger
   private var messages: [UInt64: Message] = [:]
   private var byteCount = 0
   private var nextToken: UInt64 = 0
+  /// Messages that no broker will ever take, since the start.
+  public private(set) var undeliverableCount: UInt64 = 0
   /// Called when there is room again after there was none.
   public var onRoom: (() -> Void)?
   /// Called when its producer is dead: nothing is acknowledged any more.
@@ -53,6 +81,7 @@ public final class Outbox {
   /// - Errors: properties librdkafka refuses.
   public init(reactor: Reactor, configuration: ProducerConfiguration, log: Logger) throws(KafkaError) {
     self.reactor = reactor
+    self.configuration = configuration
     self.log = log
     producer = try Producer(configuration, on: reactor, delegate: self)
   }
@@ -66,12 +95,12 @@ public final class Outbox {
     producer.describe(topic, reply)
   }
 
-  /// Sends until it is acknowledged, then calls `acknowledged` once, on T0.
+  /// Sends until it is acknowledged, or is known to be too large for ever; then calls `ended` once, on T0.
   public func send(
     topic: String, key: [UInt8]?, value: [UInt8]?, headers: [(name: String, value: [UInt8])] = [],
-    acknowledged: @escaping () -> Void
+    ended: @escaping (_ isDelivered: Bool) -> Void
   ) {
-    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: false, acknowledged: acknowledged))
+    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: false, ended: ended))
   }
 
   private func add(_ message: Message) {
@@ -81,8 +110,8 @@ public final class Outbox {
     produce(nextToken, message)
   }
 
-  public func send(_ message: OutgoingMessage, acknowledged: @escaping () -> Void) {
-    send(topic: message.topic, key: message.key, value: message.value, headers: message.headers, acknowledged: acknowledged)
+  public func send(_ message: OutgoingMessage, ended: @escaping (_ isDelivered: Bool) -> Void) {
+    send(topic: message.topic, key: message.key, value: message.value, headers: message.headers, ended: ended)
   }
 
   /// Closes the producer; what is not acknowledged by then never calls back.
@@ -90,10 +119,11 @@ public final class Outbox {
     messages.removeAll()
     closed = completion
     producer.close()
+    soloProducer?.close()
   }
 
   func sendDeadLetter(
-    _ message: consuming KafkaMessage, topic: String, reason: DeadLetterReason, acknowledged: @escaping () -> Void
+    _ message: consuming KafkaMessage, topic: String, reason: DeadLetterReason, ended: @escaping (_ isDelivered: Bool) -> Void
   ) {
     let isCut = message.payloadCount > Self.deadLetterValueMax
     var headers: [(name: String, value: [UInt8])] = [
@@ -107,7 +137,7 @@ public final class Outbox {
     // None is not the same as an empty one: who reads the dead letters must see what was sent.
     let value = message.hasPayload ? message.withPayload { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
     let key = message.hasKey ? message.withKey { Self.copy($0, countMax: Self.deadLetterValueMax) } : nil
-    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: true, acknowledged: acknowledged))
+    add(Message(topic: topic, key: key, value: value, headers: headers, mayBeCut: true, ended: ended))
   }
 
   private static func copy(_ bytes: Span<UInt8>, countMax: Int) -> [UInt8] {
@@ -120,23 +150,67 @@ public final class Outbox {
 
   private func produce(_ token: UInt64, _ message: Message) {
     do throws(KafkaError) {
-      try producer.produce(
+      let sender: Producer = if message.travelsAlone { try solo() } else { producer }
+      try sender.produce(
         topic: message.topic, key: message.key, value: message.value, headers: message.headers, token: token)
     } catch {
-      retry(token, error)
+      guard error.isTooLarge else { return retry(token, error) }
+      // What the library itself does not take, it has not even put into a batch. Later, because who sends expects no answer yet.
+      reactor.schedule(after: .zero) { [weak self] _ in self?.tooLarge(token, error, isFinal: true) }
     }
+  }
+
+  private func solo() throws(KafkaError) -> Producer {
+    if let soloProducer { return soloProducer }
+    var alone = configuration
+    alone.sendsEachAlone = true
+    let made = try Producer(alone, on: reactor, delegate: self)
+    soloProducer = made
+    openProducers += 1
+    return made
+  }
+
+  private func failed(_ token: UInt64, _ error: KafkaError) {
+    guard let message = messages[token] else { return }
+    if error.isTooLarge { tooLarge(token, error, isFinal: message.travelsAlone) } else { retry(token, error) }
+  }
+
+  /// - Parameter isFinal: it was said of this message and no other.
+  private func tooLarge(_ token: UInt64, _ error: KafkaError, isFinal: Bool) {
+    guard var message = messages[token] else { return }
+    let byteCountBefore = message.byteCount
+    message.travelsAlone = true
+    // Its limit counts key, headers and framing as well.
+    if isFinal, !message.shorten() { return giveUp(token, message, error) }
+    byteCount -= byteCountBefore - message.byteCount
+    messages[token] = message
+    reactor.schedule(after: .zero) { [weak self] _ in self?.produceAgain(token) }
+  }
+
+  private func produceAgain(_ token: UInt64) {
+    if let message = messages[token] { produce(token, message) }
+  }
+
+  private func giveUp(_ token: UInt64, _ message: Message, _ error: KafkaError) {
+    undeliverableCount += 1
+    var metadata: Logger.Metadata = [
+      "topic": "\(message.topic)", "bytes": "\(message.byteCount)", "error": "\(error)",
+      "wayOut": "raise max.message.bytes of the topic, then resync or retry the object",
+    ]
+    if let entry = message.entry {
+      metadata["bucket"] = "\(entry.bucket)"
+      metadata["key"] = "\(entry.key)"
+      metadata["versionId"] = "\(entry.encodedVersionId ?? "")"
+      if let site = entry.envelopeSite { metadata["location"] = "\(site)" }
+    } else {
+      for header in message.headers { metadata["header-\(header.name)"] = "\(String(decoding: header.value, as: UTF8.self))" }
+    }
+    log.critical("a message is larger than the broker takes and was not written", metadata: metadata)
+    end(token, isDelivered: false)
   }
 
   private func retry(_ token: UInt64, _ error: KafkaError) {
     guard var message = messages[token] else { return }
-    let byteCountBefore = message.byteCount
-    if error.code == .messageTooLarge, message.cut() {
-      // The broker takes less than a dead letter may hold: its limit counts key, headers and framing as well.
-      byteCount -= byteCountBefore - message.byteCount
-      messages[token] = message
-      reactor.schedule(after: .zero) { [weak self] _ in self?.produce(token, message) }
-      return
-    }
     message.attempts += 1
     messages[token] = message
     // Once per message at the first failure, then rarely: a broker that is away fails thousands.
@@ -146,24 +220,21 @@ public final class Outbox {
         metadata: ["topic": "\(message.topic)", "attempts": "\(message.attempts)", "error": "\(error)"])
     }
     let delay = min(Self.retryDelayMin * (1 << min(message.attempts, 6)), Self.retryDelayMax)
-    reactor.schedule(after: delay) { [weak self] _ in
-      guard let self, let message = self.messages[token] else { return }
-      self.produce(token, message)
-    }
+    reactor.schedule(after: delay) { [weak self] _ in self?.produceAgain(token) }
   }
 
-  fileprivate func acknowledged(_ token: UInt64) {
+  private func end(_ token: UInt64, isDelivered: Bool) {
     let hadRoom = hasRoom
     guard let message = messages.removeValue(forKey: token) else { return }
     byteCount -= message.byteCount
-    message.acknowledged()
+    message.ended(isDelivered)
     if !hadRoom, hasRoom { onRoom?() }
   }
 }
 
 extension Outbox: ProducerDelegate {
   public func producer(_ producer: Producer, delivered delivery: Delivery) {
-    if let error = delivery.error { retry(delivery.token, error) } else { acknowledged(delivery.token) }
+    if let error = delivery.error { failed(delivery.token, error) } else { end(delivery.token, isDelivered: true) }
   }
 
   public func producer(_ producer: Producer, failed error: KafkaError) {
@@ -174,6 +245,8 @@ extension Outbox: ProducerDelegate {
   public func producer(_ producer: Producer, logged line: KafkaLogLine) { log.librdkafka(line) }
 
   public func producerDidClose(_ producer: Producer) {
+    openProducers -= 1
+    guard openProducers == 0 else { return }
     closed?()
     closed = nil
   }

@@ -175,8 +175,9 @@ public final class Resync {
     outbox.send(
       topic: settings.replicationTopic, key: EntryEncoder.messageKey(bucket: record.bucket, key: record.key),
       value: EntryEncoder.populated(record)
-    ) { [self] in
+    ) { [self] isDelivered in
       acknowledged()
+      guard isDelivered else { return counts.fail("\(record.bucket)/\(record.key): its entry is larger than the broker takes") }
       counts.enqueued += 1
       counts.bytes += object.contentLength
     }
@@ -187,6 +188,6 @@ public final class Resync {
     let message = MetricsMessage(
       type: "queued", site: settings.site, ops: queued.ops, bytes: queued.bytes, timestampMs: WallClock.nowMs())
     sending()
-    outbox.send(topic: topic, key: [], value: message.json) { [self] in acknowledged() }
+    outbox.send(topic: topic, key: [], value: message.json) { [self] _ in acknowledged() }
   }
 }

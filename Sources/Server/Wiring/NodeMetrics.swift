@@ -135,5 +135,7 @@ final class NodeMetrics: PrometheusProvider {
     page.reading(Double(statistics.busyNsMax) / 1e9, [])
     page.family("downbeat_outbox_messages", .gauge, "Dead letters and statuses not acknowledged yet.")
     page.sample(UInt64(node.outbox.count), [])
+    page.family("downbeat_outbox_undeliverable_total", .counter, "Those too large for the broker, named in the log and given up.")
+    page.sample(node.outbox.undeliverableCount, [])
   }
 }
