@@ -49,7 +49,7 @@ extension SimNode {
     guard let ticket = table.insert(task) else { return false }
     let admission = scheduler.enqueue(key: UInt64(entry.key), slot: ticket.slot)
     switch admission {
-    case .keyFull, .full, .duplicate:
+    case .keyFull, .full:
       // Not begun in the ledger: it is fetched again, as if it had never been seen.
       _ = table.remove(ticket)
       if admission == .keyFull { pausedByKey[entry.key, default: []].append(partition) }

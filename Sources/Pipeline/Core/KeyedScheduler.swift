@@ -4,8 +4,8 @@
 // key at most `keyWaitingMax`. A waiting task occupies no worker. All storage is there from the start: per-slot links
 // for the key's queue (FIFO), for the ready queue (free to run, no worker yet), and one hash index from key to the
 // slot at the front of the key's queue. Two keys with equal hashes are merely run one after the other.
-// Order rule and de-duplication: backbeat `lib/tasks/TaskScheduler.js`; the dedupe key is wider than there (version,
-// content kinds, last-modified, MD5), so that a tag update is never taken for a repeat of the data copy.
+// Order rule: backbeat `lib/tasks/TaskScheduler.js`. A repeat of queued work is not refused as there: only the worker knows what an
+// entry asks for, so it is told what the key's task before has done, and skips the same.
 // It deliberately knows nothing of partitions, revokes or retries: the owner cancels the waiting tasks it has lost.
 
 public struct KeyedScheduler: Sendable {
@@ -42,8 +42,6 @@ public struct KeyedScheduler: Sendable {
     case keyFull
     /// Refused, nothing more may wait: stop taking and fetch the entry again later.
     case full
-    /// Refused, the same work is queued or running in that slot: the entry is done as soon as it is acknowledged.
-    case duplicate(of: Int32)
   }
 
   public struct Finished: Hashable, Sendable {
@@ -57,7 +55,6 @@ public struct KeyedScheduler: Sendable {
 
   private struct Node {
     var key: UInt64 = 0
-    var dedupe: UInt64 = 0
     var previousDone: UInt64 = 0
     var next: Int32 = -1
     var previous: Int32 = -1
@@ -70,13 +67,12 @@ public struct KeyedScheduler: Sendable {
     var state = State.idle
   }
 
-  public private(set) var limits: Limits
+  public let limits: Limits
   public private(set) var runningCount = 0
   public private(set) var waitingCount = 0
 
   private var nodes: [Node]
   private var fronts: HashIndex
-  private var dedupes: HashIndex
   private var readyFirst: Int32 = -1
   private var readyLast: Int32 = -1
 
@@ -85,11 +81,10 @@ public struct KeyedScheduler: Sendable {
     self.limits = limits
     nodes = Array(repeating: Node(), count: limits.slotMax)
     fronts = HashIndex(countMax: limits.slotMax)
-    dedupes = HashIndex(countMax: limits.slotMax)
   }
 
   /// Keys with something queued or running.
-  public var keyCount: Int { fronts.count }
+  var keyCount: Int { fronts.count }
   /// Any entry is admitted, except one of a key at its cap. While false but `runningCount < concurrency`, an entry of
   /// a free key would still run, one of a busy key be refused.
   public var hasRoom: Bool { waitingCount < limits.waitingMax || runningCount < limits.concurrency }
@@ -97,23 +92,10 @@ public struct KeyedScheduler: Sendable {
   /// Takes a task in.
   /// - Parameter key: hash of bucket and key (`EntryHead.orderKey`).
   /// - Parameter slot: free slot of the in-flight table, below `limits.slotMax`.
-  /// - Parameter dedupe: hash of what is to be done (`ReplicationEntry.dedupeHash`), 0 when not known here.
-  public mutating func enqueue(key: UInt64, slot: Int32, dedupe: UInt64 = 0) -> Admission {
-    let index = Int(slot)
-    precondition(nodes[index].state == .idle, "slot \(slot) is taken")
-    if dedupe != 0 {
-      let twin = dedupes.find(dedupe)
-      if twin >= 0 { return .duplicate(of: twin) }
-    }
+  public mutating func enqueue(key: UInt64, slot: Int32) -> Admission {
+    precondition(nodes[Int(slot)].state == .idle, "slot \(slot) is taken")
     let front = fronts.find(key)
-    let admission = front < 0 ? admitFront(key: key, slot: slot) : admitBehind(front, key: key, slot: slot)
-    switch admission {
-    case .run, .waiting, .waitingKeyAtCap:
-      nodes[index].dedupe = dedupe
-      if dedupe != 0 { dedupes.set(dedupe, slot) }
-    case .keyFull, .full, .duplicate: break
-    }
-    return admission
+    return front < 0 ? admitFront(key: key, slot: slot) : admitBehind(front, key: key, slot: slot)
   }
 
   /// A running task ended. Its slot is free.
@@ -128,7 +110,7 @@ public struct KeyedScheduler: Sendable {
       nodes[Int(successor)].state = .ready
       appendReady(successor)
     }
-    forget(slot)
+    nodes[Int(slot)] = Node()
     return Finished(next: startReady(), keyRelieved: relieved)
   }
 
@@ -157,12 +139,12 @@ public struct KeyedScheduler: Sendable {
       relieved = relieve(front)
     }
     waitingCount -= 1
-    forget(slot)
+    nodes[Int(slot)] = Node()
     return relieved
   }
 
-  /// One more slot to start, after `setLimits` raised the concurrency; nil when none may.
-  public mutating func startReady() -> Int32? {
+  /// One more slot to start; nil when none may.
+  private mutating func startReady() -> Int32? {
     guard runningCount < limits.concurrency, readyFirst >= 0 else { return nil }
     let slot = readyFirst
     unlinkReady(slot)
@@ -178,20 +160,6 @@ public struct KeyedScheduler: Sendable {
 
   public func isRunning(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .running }
   public func isWaiting(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .ready || nodes[Int(slot)].state == .chained }
-
-  /// New limits at run time. Slots only grow; what is queued or running above a lowered limit finishes as it is.
-  public mutating func setLimits(_ new: Limits) {
-    precondition(new.concurrency >= 1 && new.waitingMax >= 0 && new.keyWaitingMax >= 1)
-    limits = new
-    guard new.slotMax > nodes.count else { return }
-    nodes.append(contentsOf: repeatElement(Node(), count: new.slotMax - nodes.count))
-    fronts = HashIndex(countMax: new.slotMax)
-    dedupes = HashIndex(countMax: new.slotMax)
-    for slot in nodes.indices where nodes[slot].state != .idle {
-      if nodes[slot].previous < 0 { fronts.set(nodes[slot].key, Int32(slot)) }
-      if nodes[slot].dedupe != 0 { dedupes.set(nodes[slot].dedupe, Int32(slot)) }
-    }
-  }
 
   private mutating func admitFront(key: UInt64, slot: Int32) -> Admission {
     let runs = runningCount < limits.concurrency && readyFirst < 0
@@ -247,12 +215,6 @@ public struct KeyedScheduler: Sendable {
     guard nodes[front].wasAtCap, Int(nodes[front].behind) <= limits.keyWaitingMax / 2 else { return false }
     nodes[front].wasAtCap = false
     return true
-  }
-
-  private mutating func forget(_ slot: Int32) {
-    let dedupe = nodes[Int(slot)].dedupe
-    if dedupe != 0 { dedupes.remove(dedupe) }
-    nodes[Int(slot)] = Node()
   }
 
   private mutating func appendReady(_ slot: Int32) {

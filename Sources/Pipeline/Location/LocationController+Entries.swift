@@ -53,7 +53,6 @@ extension LocationController {
     case .keyFull, .full:
       _ = inFlight.remove(ticket)
       hold(entry)
-    case .duplicate: preconditionFailure("nothing is enqueued here with a dedupe hash")
     }
   }
 
