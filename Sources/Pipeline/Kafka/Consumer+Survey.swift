@@ -4,26 +4,6 @@ internal import CRdkafka
 public import PipelineCore
 internal import Reactor
 
-/// Answers on their way from the clerk's thread to the reactor's.
-final class SurveyAnswers: Sendable {
-  struct Answer: Sendable {
-    let id: UInt64
-    let result: Result<[PartitionSurvey], KafkaError>
-  }
-
-  private let waiting = Lock<[Answer]>([])
-
-  func put(_ answer: Answer) { waiting.withLock { $0.append(answer) } }
-
-  func take() -> [Answer] {
-    waiting.withLock { answers in
-      let taken = answers
-      answers = []
-      return taken
-    }
-  }
-}
-
 extension Consumer {
   /// Each of the up to four questions waits at most this long.
   static let surveyQuestionTimeoutMs: Int32 = 2_000
@@ -68,15 +48,11 @@ extension Consumer {
     let isAccepted =
       surveyReplies.count < Self.surveysInFlightMax
       && KafkaClerk.shared.run {
-        answers.put(SurveyAnswers.Answer(id: id, result: question.run(partitions)))
+        answers.put((id, question.run(partitions)))
         signal.wake()
       }
     guard isAccepted else { return reply(.failure(KafkaError(.queueFull, call: "survey", topic: topic))) }
     surveyReplies[id] = reply
-  }
-
-  func answer(_ answer: SurveyAnswers.Answer) {
-    surveyReplies.removeValue(forKey: answer.id)?(answer.result)
   }
 
   func failSurveys() {
@@ -143,20 +119,11 @@ private struct Survey {
     return offsets
   }
 
+  /// Not known is an error here: a lag of nothing would be a lie.
   private func partitionsOfTopic() throws(KafkaError) -> [Partition] {
-    guard let local = rd_kafka_topic_new(handle.raw, topic, nil) else {
-      throw KafkaError(rd_kafka_last_error(), call: "rd_kafka_topic_new", topic: topic)
+    guard let found = try TopicMetadata.ask(handle, topic) else {
+      throw KafkaError(.unknownTopicOrPartition, call: "rd_kafka_metadata", topic: topic)
     }
-    defer { rd_kafka_topic_destroy(local) }
-    var metadata: UnsafePointer<rd_kafka_metadata>?
-    let code = rd_kafka_metadata(handle.raw, 0, local, &metadata, Consumer.surveyQuestionTimeoutMs)
-    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else {
-      throw KafkaError(code, call: "rd_kafka_metadata", topic: topic)
-    }
-    defer { rd_kafka_metadata_destroy(metadata) }
-    guard metadata.pointee.topic_cnt == 1 else { return [] }
-    let found = metadata.pointee.topics[0]
-    guard found.err == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(found.err, call: "rd_kafka_metadata", topic: topic) }
-    return (0..<Int(found.partition_cnt)).map { Partition(found.partitions[$0].id) }.sorted()
+    return found.map(\.partition)
   }
 }

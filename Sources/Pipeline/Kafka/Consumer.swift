@@ -79,7 +79,7 @@ public final class Consumer: EventSource, TimerTarget {
   let commitTimeMax: Duration
   var recovery = Recovery()
   var refill: Refill
-  let surveys = SurveyAnswers()
+  let surveys = ClerkAnswers<[PartitionSurvey]>()
   var surveyReplies: [UInt64: (Result<[PartitionSurvey], KafkaError>) -> Void] = [:]
   var closeDeadline: TimerToken?
   private var serveTimer: TimerToken?
@@ -268,7 +268,7 @@ public final class Consumer: EventSource, TimerTarget {
       rd_kafka_message_destroy(raw)
     }
     for event in events.take() { handle(event) }
-    for survey in surveys.take() { answer(survey) }
+    for (id, result) in surveys.take() { surveyReplies.removeValue(forKey: id)?(result) }
     return polls == Self.controlPollsPerTurnMax
   }
 

@@ -40,7 +40,7 @@ public final class Producer: EventSource, TimerTarget {
   private unowned let reactor: Reactor
   let handle: KafkaHandle
   let signal: QueueSignal
-  let descriptions = DescriptionAnswers()
+  let descriptions = ClerkAnswers<[PartitionReplicas]?>()
   var describeCount: UInt64 = 0
   var describeReplies: [UInt64: (Result<[PartitionReplicas]?, KafkaError>) -> Void] = [:]
   private let queue: OpaquePointer
