@@ -48,20 +48,45 @@ import Testing
     let listed = try section("Concurrency surface").joined(separator: "\n")
     for file in try Repository.files(under: ["Sources"], suffix: ".swift") {
       for index in file.lines.indices {
-        guard let name = Self.sharedType(declaredIn: file.code(index)), !listed.contains("`\(name)`") else { continue }
+        let code = file.code(index)
+        let name = Self.sharedType(declaredIn: code) ?? (Self.isStaticLock(code) ? Self.type(around: index, in: file) : nil)
+        guard let name, !listed.contains("`\(name)`") else { continue }
         Issue.record("\(file):\(index + 1): the README's concurrency surface lacks `\(name)`")
       }
     }
   }
 
-  /// The name of the Sendable class or actor a line declares, if it does.
+  /// The name of the type a line declares if several threads may use it: an actor, a Sendable class, a struct that is Sendable on our
+  /// word alone.
   static func sharedType(declaredIn line: Substring) -> String? {
+    guard let (kind, name) = declaration(in: line) else { return nil }
+    let isShared =
+      switch kind {
+      case "actor": true
+      case "class": line.contains("Sendable")
+      case "struct": line.contains("@unchecked " + "Sendable")
+      default: false
+      }
+    return isShared ? name : nil
+  }
+
+  /// State of the process, whatever its type is otherwise.
+  private static func isStaticLock(_ line: Substring) -> Bool { line.contains("static let") && line.contains("= Lock") }
+
+  /// The nearest that is declared above and less indented.
+  private static func type(around index: Int, in file: SourceFile) -> String? {
+    func indent(_ index: Int) -> Int { file.lines[index].prefix { $0 == " " }.count }
+    let above = file.lines.indices[..<index].reversed().lazy.filter { indent($0) < indent(index) }
+    return above.compactMap { declaration(in: file.code($0))?.name }.first
+  }
+
+  private static func declaration(in line: Substring) -> (kind: Substring, name: String)? {
     let words = line.split { $0 == " " || $0 == ":" || $0 == "<" }
-    guard let keyword = words.firstIndex(where: { $0 == "class" || $0 == "actor" }), keyword + 1 < words.count else { return nil }
+    let kinds: Set<Substring> = ["class", "actor", "struct", "enum", "extension"]
+    guard let keyword = words.firstIndex(where: kinds.contains), keyword + 1 < words.count else { return nil }
     let modifiers: Set<Substring> = ["public", "internal", "private", "fileprivate", "final"]
     guard words[..<keyword].allSatisfy(modifiers.contains) else { return nil }
-    let isShared = words[keyword] == "actor" || line.contains("Sendable")
-    return isShared ? String(words[keyword + 1]) : nil
+    return (words[keyword], String(words[keyword + 1]))
   }
 
   @Test func everyCommandIsMentioned() throws {
