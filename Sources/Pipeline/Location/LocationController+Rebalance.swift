@@ -93,7 +93,9 @@ extension LocationController {
     let generation = rebalance.generation
     drainTimer = reactor.schedule(after: .milliseconds(RebalanceMachine.drainMaxMs)) { [weak self] _ in
       guard let self else { return }
-      self.log.warning("running entries outlived a revoke and are cancelled", metadata: ["running": "\(self.runningCount)"])
+      self.log.warning(
+        "running entries outlived a revoke and are cancelled",
+        metadata: ["running": "\(self.runningCount)", "acknowledging": "\(self.acknowledgingCount)"])
       self.nameRunning(ofAssignment: generation)
       self.revokes.timedOut += 1
       self.revokeHadWork = false

@@ -124,7 +124,7 @@ public final class LocationController {
     lastCommitAt = reactor.now
     fetchWatch = FetchWatch(stallMs: Int64(options.fetchStallAfter / .milliseconds(1)))
     var limits = options.limits
-    limits.endedMax = LocationOptions.acknowledgingMax
+    limits.endedMax = LocationOptions.acknowledgingExtra
     inFlight = InFlightTable(countMax: limits.slotMax)
     scheduler = KeyedScheduler(limits)
     consumer = try Consumer(options.consumer, on: reactor, delegate: self)
@@ -148,16 +148,13 @@ public final class LocationController {
   /// Finishes what is taken, commits, closes the consumer; ends in `locationDidStop`.
   public func stop() { apply(machine.handle(.stopRequested)) }
 
-  /// Gives up what is running: it is not committed and will be done again.
-  public func abandon() { cancelRunning { _ in true } }
-
   // MARK: What it tells
 
   public var site: String { options.site }
   public var effective: PipelineCore.EffectiveState { machine.effective }
   public var isPausedByDesire: Bool? { machine.desiredPaused }
-  /// Entries that run, or whose status is on its way.
-  public var runningCount: Int { inFlight.count - scheduler.waitingCount }
+  /// Entries whose task has begun and not ended.
+  var runningCount: Int { inFlight.count - acknowledgingCount - scheduler.waitingCount }
   /// Entries taken that wait for their key or a worker.
   public var queuedCount: Int { scheduler.waitingCount + held.count }
   /// Everything taken and not finished.

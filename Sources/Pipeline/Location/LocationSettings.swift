@@ -26,9 +26,9 @@ public struct LocationOptions: Sendable {
   public static let partitionPauseAfter = Duration.seconds(1)
   /// No answer to a commit for this long: asked again.
   public static let commitAnswerMax = Duration.seconds(10)
-  /// Entries whose task has ended and whose dead letter or status is not acknowledged (ours). They take no place of those that
-  /// run or wait: else a location with few of these would stand still while the brokers answer.
-  public static let acknowledgingMax = 256
+  /// So many more entries than may run or wait, for those whose task has ended and whose dead letter or status is not acknowledged
+  /// (ours): else a location with few places would stand still while the brokers answer. They may fill all places there are.
+  public static let acknowledgingExtra = 256
 
   public var site: String
   public var limits: KeyedScheduler.Limits
