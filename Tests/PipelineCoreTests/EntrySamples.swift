@@ -89,5 +89,3 @@ extension HeadOutcome {
 // The testing macros must not see a span: it may not leave the expression it is made in.
 
 func route(_ bytes: [UInt8], site: Site? = "aws-east") -> RoutingOutcome { EntryDecoder.decodeRouting(bytes.span, site: site) }
-
-func orderKey(ofMessageKey bytes: [UInt8]) -> UInt64? { OrderKey.hash(ofMessageKey: bytes.span) }

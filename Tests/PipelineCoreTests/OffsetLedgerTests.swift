@@ -1,9 +1,10 @@
 // The ledger against the upstream rows (backbeat-behaviour section 13, rows 56-63), against a naive model under random
 // completion orders, and at the widths it promises.
 
-import PipelineCore
 import TestSupport
 import Testing
+
+@testable import PipelineCore
 
 /// The rules of backbeat's ledger in the most literal way, with runs so that dropped deliveries finish nothing.
 private struct NaiveLedger {
@@ -217,19 +218,6 @@ func randomCompletionOrdersAgreeWithTheNaiveModel(seed: Int) {
   #expect(second.committable(Partition(0)) == Offset(70))
   #expect(second.committable(Partition(1)) == nil)
   #expect(first.inFlightCount == 1)
-}
-
-@Test func theExportNamesWhatIsInProcess() throws {
-  var table = LedgerTable()
-  table.assign([Partition(3)], generation: 1)
-  let handle = try unwrap(table.begin(Partition(3), Offset(42)))
-  _ = try unwrap(table.begin(Partition(3), Offset(43)))
-  table.finish(handle)
-  let row = try #require(table.snapshot.first)
-  #expect(row.partition == Partition(3))
-  #expect(row.unfinished == [Offset(43)])
-  #expect(row.latestConsumed == Offset(43))
-  #expect(row.committable == Offset(43))
 }
 
 @Test func eachMovedPartitionIsStoredOncePerTurn() throws {

@@ -1,7 +1,8 @@
 // A node's librdkafka: subscription, assignment, commits; each way to the broker and back keeps its order.
 
-import PipelineCore
 import TestSupport
+
+@testable import PipelineCore
 
 extension SimNode {
   // MARK: To and from the broker

@@ -10,18 +10,6 @@
 public struct EntryHead: Hashable, Sendable {
   /// See `OrderKey`: for the scheduler.
   public let orderKey: UInt64
-  let bucketSlice: TextSlice
-  let keySlice: TextSlice
-
-  /// Builds a string. - Parameter payload: the very message the head was read from.
-  public func bucket(in payload: Span<UInt8>) -> String {
-    String(decoding: bucketSlice.bytes(in: payload), as: UTF8.self)
-  }
-
-  /// The base key, without version. Builds a string.
-  public func key(in payload: Span<UInt8>) -> String {
-    BaseKey(keySlice, in: payload).string(in: payload)
-  }
 }
 
 public enum HeadOutcome: Hashable, Sendable {
@@ -191,6 +179,6 @@ extension EntryDecoder {
     try checkNames(fields, text)
     if isUsersBucket(fields.bucket, text) { return .bucketEntry }
     let orderKey = OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: text), in: text)
-    return .entry(EntryHead(orderKey: orderKey, bucketSlice: fields.bucket, keySlice: fields.key))
+    return .entry(EntryHead(orderKey: orderKey))
   }
 }

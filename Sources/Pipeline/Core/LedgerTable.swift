@@ -37,8 +37,6 @@ public struct LedgerTable: Sendable {
   /// Partitions owned, in the order of assignment.
   public var partitions: [Partition] { rows.map(\.partition) }
 
-  public func owns(_ partition: Partition) -> Bool { row(of: partition) >= 0 }
-
   /// Replaces the whole assignment (the assignor is eager). Handles of earlier ones are dead from here on.
   /// - Parameter generation: different from all earlier ones, as `RebalanceMachine.generation` is.
   public mutating func assign(_ partitions: some Sequence<Partition>, generation: UInt32) {
@@ -90,8 +88,8 @@ public struct LedgerTable: Sendable {
     return index < 0 || rows[index].ledger.isFull
   }
 
-  /// "Next to read" of one partition; nil when it is not owned or nothing was delivered.
-  public func committable(_ partition: Partition) -> Offset? {
+  /// "Next to read" of one partition; nil when it is not owned or nothing was delivered. To compare with a model.
+  func committable(_ partition: Partition) -> Offset? {
     let index = row(of: partition)
     return index < 0 ? nil : rows[index].ledger.committable
   }
@@ -117,23 +115,6 @@ public struct LedgerTable: Sendable {
       if let offset = rows[row].ledger.takeCommittable() { store(rows[row].partition, offset) }
     }
     dirty.removeAll(keepingCapacity: true)
-  }
-
-  /// One row of the export (API, log, tests).
-  public struct Snapshot: Hashable, Sendable {
-    public let partition: Partition
-    public let unfinished: [Offset]
-    public let latestConsumed: Offset?
-    public let committable: Offset?
-  }
-
-  /// What is in process, by partition. Costs the whole window: not for the hot path.
-  public var snapshot: [Snapshot] {
-    rows.map {
-      Snapshot(
-        partition: $0.partition, unfinished: $0.ledger.unfinished, latestConsumed: $0.ledger.latestConsumed,
-        committable: $0.ledger.committable)
-    }
   }
 
   private func row(of partition: Partition) -> Int {

@@ -16,32 +16,6 @@ public enum OrderKey {
     return hasher.finish()
   }
 
-  /// The hash of a Kafka message key (`encodeURIComponent` of `<bucket>/<key>`), nil when it is none. Where it is equal
-  /// to the entry's own order key both name the same object; the entry's is the one that counts.
-  public static func hash(ofMessageKey text: Span<UInt8>) -> UInt64? {
-    var hasher = Hasher(seed)
-    var isInKey = false
-    var at = 0
-    while at < text.count {
-      var byte = text[at]
-      at += 1
-      if byte == UInt8(ascii: "%") {
-        guard at + 2 <= text.count, let high = ByteScan.hexDigit(text[at]), let low = ByteScan.hexDigit(text[at + 1]) else {
-          return nil
-        }
-        byte = UInt8(high << 4 | low)
-        at += 2
-      }
-      if byte == UInt8(ascii: "/"), !isInKey {
-        isInKey = true
-        hasher = Hasher(hasher.finish())
-      } else {
-        hasher.add(byte)
-      }
-    }
-    return isInKey ? hasher.finish() : nil
-  }
-
   /// `bucket` and `key` as found in the envelope; the key with version and prefix.
   @inline(__always)
   static func hash(bucket: TextSlice, base: BaseKey, in text: Span<UInt8>) -> UInt64 {

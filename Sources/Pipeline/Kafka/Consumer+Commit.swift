@@ -32,10 +32,10 @@ extension Consumer {
     return commitCount
   }
 
-  public var commitsInFlightCount: Int { commitsInFlight.count }
+  var commitsInFlightCount: Int { commitsInFlight.count }
 
   /// The offset the broker has confirmed in this assignment; nil if none was committed in it.
-  public func committed(_ partition: Partition) -> Offset? {
+  func committed(_ partition: Partition) -> Offset? {
     isAssigned(partition) ? slots[Int(partition.value)].committed.map { Offset($0) } : nil
   }
 

@@ -123,7 +123,7 @@ extension Consumer {
   /// Of the present assignment, sorted; empty if there is none.
   public var partitions: [Partition] { isFetching || isRevoking ? assignedPartitions : [] }
 
-  public func isPaused(_ partition: Partition) -> Bool { isAssigned(partition) && slots[Int(partition.value)].isPaused }
+  func isPaused(_ partition: Partition) -> Bool { isAssigned(partition) && slots[Int(partition.value)].isPaused }
 
   /// Offset of the next message to be taken; nil while it is not known yet.
   public func position(of partition: Partition) -> Offset? {

@@ -1,7 +1,7 @@
 // Where the partitions of the topic stand: committed offset and both ends of the log, for lag, status and recovery.
 // librdkafka 2.0.2 can ask a broker only in blocking calls, so they are made on KafkaClerk's thread.
 internal import CRdkafka
-public import PipelineCore
+internal import PipelineCore
 internal import Reactor
 
 extension Consumer {
@@ -9,17 +9,6 @@ extension Consumer {
   static let surveyQuestionTimeoutMs: Int32 = 2_000
   /// Surveys waiting for their answer; a further one is answered `.queueFull` at once.
   static let surveysInFlightMax = 4
-
-  /// Both ends of the log as far as they are known without asking: those of the last fetch. nil before the first one; the
-  /// end stands still while a partition is paused or nothing is taken.
-  /// - Thread: reactor. - Blocking: never.
-  public func watermarks(of partition: Partition) -> (low: Offset, high: Offset)? {
-    var low: Int64 = 0
-    var high: Int64 = 0
-    let code = rd_kafka_get_watermark_offsets(handle.raw, topic, partition.value, &low, &high)
-    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, low >= 0, high >= 0 else { return nil }
-    return (Offset(low), Offset(high))
-  }
 
   /// Fetching of the partition is wanted: assigned and not paused.
   func isFetching(_ partition: Partition) -> Bool {

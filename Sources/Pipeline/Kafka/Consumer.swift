@@ -37,7 +37,6 @@ public final class Consumer: EventSource, TimerTarget {
     public var bytes: UInt64 = 0
     /// Offsets jumped over within an assignment: compaction, transaction markers, or a fault of the library.
     public var jumps: UInt64 = 0
-    public var offsetsJumped: UInt64 = 0
     /// Messages below the expected offset within an assignment: delivered again.
     public var repeats: UInt64 = 0
     public var assignments: UInt64 = 0
@@ -311,7 +310,6 @@ public final class Consumer: EventSource, TimerTarget {
         statistics.repeats &+= 1
       } else if slots[index].hasTaken {
         statistics.jumps &+= 1
-        statistics.offsetsJumped &+= UInt64(offset - next)
       }
     }
     slots[index].next = offset + 1

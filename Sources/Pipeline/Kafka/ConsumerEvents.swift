@@ -20,17 +20,21 @@ final class ConsumerEvents: @unchecked Sendable {  // `list` is touched only by 
     case statistics(String)
   }
 
-  /// Log lines kept between two turns; the rest is counted and dropped.
+  /// Log lines kept between two turns; the rest is dropped, and one line says how many.
   static let logLinesMax = 1_000
 
   var list: [Event] = []
   private var logLines = 0
-  private(set) var logLinesDropped = 0
+  private var logLinesDropped = 0
   private let isOpen = Atomic<Bool>(true)
 
   func take() -> [Event] {
     guard !list.isEmpty else { return [] }
     logLines = 0
+    if logLinesDropped > 0 {
+      list.append(.logged(KafkaLogLine(level: 4, facility: "DROPPED", text: "\(logLinesDropped) lines of the library's log")))
+      logLinesDropped = 0
+    }
     defer { list = [] }
     return list
   }

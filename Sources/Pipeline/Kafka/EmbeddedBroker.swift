@@ -21,8 +21,6 @@ internal import Glibc
 public final class EmbeddedBroker: Sendable {
   /// Bytes of batches a partition keeps before it drops its oldest.
   public static let partitionBytesMax = 5 * 1024 * 1024
-  /// Produced batches a partition keeps before it drops its oldest.
-  public static let partitionBatchesMax = 100_000
   /// Time a fetch may wait for data, milliseconds: what clients of this broker should set `fetch.wait.max.ms` to.
   public static let fetchWaitMsMax = 50
 

@@ -103,11 +103,10 @@ extension KafkaTests {
       #expect(throws: KafkaError.self) { try owner.consumer.commit([(Partition(0), Offset(9))]) }
     }
 
-    @Test func watermarksAndSurveysTellTheEndsOfTheLog() throws {
+    @Test func surveysTellTheEndsOfTheLog() throws {
       let fixture = try KafkaFixture([.init("t", partitions: 2)])
       try fixture.fill(30)
       let owner = try ConsumerOwner(fixture.configuration(standalone: 2), fixture.reactor)
-      #expect(owner.consumer.watermarks(of: Partition(0)) == nil)
       var surveyed: [PartitionSurvey] = []
       owner.consumer.survey { result in if case .success(let found) = result { surveyed = found } }
       #expect(fixture.wait { surveyed.count == 2 })  // also without a subscription
@@ -115,7 +114,6 @@ extension KafkaTests {
       #expect(surveyed.map(\.lag) == [30, 0])
       try owner.consumer.subscribe()
       #expect(fixture.wait { owner.taken.count == 30 })
-      #expect(fixture.wait { owner.consumer.watermarks(of: Partition(0))?.high == Offset(30) })
       #expect(try owner.commitAll(fixture))
       surveyed = []
       owner.consumer.survey { result in if case .success(let found) = result { surveyed = found } }
