@@ -9,30 +9,33 @@ extension LocationController {
   /// group's coordinator goes and moves, and what is not asked again then stays uncommitted although nothing is wrong any more.
   func armCommitTimer() {
     let isWaiting = commits.isAnswerMissing
-    let wantsSoon = !isWaiting && counters.finished - finishedAtCommit >= UInt64(options.limits.taskMax)
-    if let commitTimer {
-      guard wantsSoon, !isCommitSoon else { return }
-      reactor.cancel(commitTimer)
+    let wantsSoon = !isWaiting && counters.finished - commitSchedule.finishedAtLast >= UInt64(options.limits.taskMax)
+    switch commitSchedule.next {
+    case .none: break
+    case .regular(let timer):
+      guard wantsSoon else { return }
+      reactor.cancel(timer)
+    case .soon: return
     }
-    isCommitSoon = wantsSoon
-    let sinceLast = reactor.now - lastCommitAt
+    let sinceLast = reactor.now - commitSchedule.lastAt
     let soonest = max(.zero, LocationOptions.commitIntervalMin - sinceLast)
     let delay =
       if isWaiting { max(.zero, LocationOptions.commitAnswerMax - sinceLast) } else {
         wantsSoon ? min(soonest, options.commitInterval) : options.commitInterval
       }
-    commitTimer = reactor.schedule(after: delay) { [weak self] _ in
+    let timer = reactor.schedule(after: delay) { [weak self] _ in
       guard let self else { return }
-      self.commitTimer = nil
-      self.commitIsDue()
+      commitSchedule.next = .none
+      commitIsDue()
     }
+    commitSchedule.next = wantsSoon ? .soon(timer) : .regular(timer)
   }
 
   private func commitIsDue() {
     // Offsets given back wait for the next assignment.
     guard !commits.isEmpty, machine.hasAssignment else { return }
     // A machine that waits for answers has a bound of its own.
-    if commits.isAnswerMissing, commitTicket == nil {
+    if commits.isAnswerMissing, commitSchedule.ticket == nil {
       log.warning("no answer to a commit, it is sent again", metadata: ["topic": "\(options.consumer.topic)"])
       commits.giveUpAnswers()
     }
@@ -42,7 +45,7 @@ extension LocationController {
   /// The machine waits for this one and for all sent before it, also inside a rebalance.
   func commitForMachine(ticket: UInt32) {
     noteDirty()
-    commitTicket = ticket
+    commitSchedule.ticket = ticket
     // Given back already: a commit sent behind the request to join again would carry the old generation, for which librdkafka gives
     // the next assignment up.
     let isGivenBack = !machine.hasAssignment && !commits.isEmpty
@@ -52,14 +55,14 @@ extension LocationController {
   }
 
   private func armCommitAnswer(_ ticket: UInt32, wait: Int) {
-    if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
-    commitAnswerTimer = reactor.schedule(after: LocationOptions.commitAnswerMax) { [weak self] _ in
+    if let timer = commitSchedule.answerTimer { reactor.cancel(timer) }
+    commitSchedule.answerTimer = reactor.schedule(after: LocationOptions.commitAnswerMax) { [weak self] _ in
       guard let self else { return }
       if self.commits.isCarrying, !self.machine.isStopping, wait < LocationOptions.carryWaitsMax {
         return self.armCommitAnswer(ticket, wait: wait + 1)
       }
       self.log.warning("no answer to a commit", metadata: ["topic": "\(self.options.consumer.topic)"])
-      self.commitTicket = nil
+      commitSchedule.ticket = nil
       self.commits.giveUpAnswers()
       self.apply(self.machine.handle(.commitTimedOut(ticket: ticket)))
     }
@@ -85,7 +88,7 @@ extension LocationController {
   /// The rebalance is over and what was carried over it has found its end: committed here, or somebody else's now.
   func commitAfterRebalance() {
     if !commits.isEmpty {
-      if commitTicket == nil { armCommitTimer() } else { sendCommit() }
+      if commitSchedule.ticket == nil { armCommitTimer() } else { sendCommit() }
     }
     answerIfNothingIsMissing()
   }
@@ -97,18 +100,18 @@ extension LocationController {
       log.warning("commit failed, it will be tried again", metadata: ["error": "\(reason)"])
     }
     guard !commits.isAnswerMissing else { return }
-    if let commitTimer { reactor.cancel(commitTimer) }
-    commitTimer = nil
+    if let timer = commitSchedule.nextTimer { reactor.cancel(timer) }
+    commitSchedule.next = .none
     if !commits.isEmpty { armCommitTimer() }
     answerMachine()
   }
 
   /// All is answered: what is still pending was refused. Not while offsets wait for the end of a rebalance.
   private func answerMachine() {
-    guard let ticket = commitTicket, !commits.isCarrying else { return }
-    commitTicket = nil
-    if let commitAnswerTimer { reactor.cancel(commitAnswerTimer) }
-    commitAnswerTimer = nil
+    guard let ticket = commitSchedule.ticket, !commits.isCarrying else { return }
+    commitSchedule.ticket = nil
+    if let timer = commitSchedule.answerTimer { reactor.cancel(timer) }
+    commitSchedule.answerTimer = nil
     apply(machine.handle(.offsetsCommitted(ticket: ticket, ok: commits.isEmpty)))
   }
 
@@ -120,8 +123,8 @@ extension LocationController {
   }
 
   private func sendCommit() {
-    lastCommitAt = reactor.now
-    finishedAtCommit = counters.finished
+    commitSchedule.lastAt = reactor.now
+    commitSchedule.finishedAtLast = counters.finished
     do throws(KafkaError) {
       commits.didSend(try consumer.commit(commits.offsets))
     } catch {

@@ -81,18 +81,12 @@ public final class LocationController {
   var commits = CommitBook()
   /// Where offsets come from that `commits` may carry over a rebalance; nil: from nowhere.
   var carryingPlace: GroupPlace?
-  /// Of the commit the machine waits for.
-  var commitTicket: UInt32?
-  var commitTimer: TimerToken?
-  var isCommitSoon = false
-  var lastCommitAt: Instant
-  var finishedAtCommit: UInt64 = 0
+  var commitSchedule: CommitSchedule
   var watchTimer: TimerToken?
   var recommitTimer: TimerToken?
   var keptSurvey = KeptSurvey()
   var recommitToken: UInt64?
   var fetchWatch: FetchWatch
-  var commitAnswerTimer: TimerToken?
   var drainTimer: TimerToken?
   /// Set between a pause and telling librdkafka of it.
   var partitionPauseTimer: TimerToken?
@@ -121,7 +115,7 @@ public final class LocationController {
     self.log[metadataKey: "location"] = "\(options.site)"
     machine = LocationMachine(mode: options.pauseMode)
     lastEffective = machine.effective
-    lastCommitAt = reactor.now
+    commitSchedule = CommitSchedule(reactor.now)
     fetchWatch = FetchWatch(stallMs: Int64(options.fetchStallAfter / .milliseconds(1)))
     var limits = options.limits
     limits.endedMax = LocationOptions.acknowledgingExtra
@@ -234,7 +228,8 @@ public final class LocationController {
     isStopped = true
     if let hook { reactor.removeBeforeSleep(hook) }
     let timers = [
-      commitTimer, commitAnswerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer, partitionPauseTimer, announcedPauseTimer,
+      commitSchedule.nextTimer, commitSchedule.answerTimer, drainTimer, watchTimer, recommitTimer, leaveTimer, partitionPauseTimer,
+      announcedPauseTimer,
     ]
     for timer in timers { if let timer { reactor.cancel(timer) } }
     dropWaiting { _, _, _ in true }

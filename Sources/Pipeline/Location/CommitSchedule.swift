@@ -1,0 +1,29 @@
+// When a location commits next, and which answer its machine waits for. Values only: LocationController+Commits decides.
+internal import Reactor
+
+struct CommitSchedule {
+  enum Next {
+    case none
+    case regular(TimerToken)
+    /// Much has finished since the last.
+    case soon(TimerToken)
+  }
+
+  var next = Next.none
+  var lastAt: Instant
+  /// Entries finished then, of all there ever were.
+  var finishedAtLast: UInt64 = 0
+  /// Of the commit the machine waits for.
+  var ticket: UInt32?
+  /// Set while it does.
+  var answerTimer: TimerToken?
+
+  init(_ now: Instant) { lastAt = now }
+
+  var nextTimer: TimerToken? {
+    switch next {
+    case .none: nil
+    case .regular(let timer), .soon(let timer): timer
+    }
+  }
+}
