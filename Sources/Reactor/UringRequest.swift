@@ -33,8 +33,14 @@ public struct FileStat: Equatable, Sendable {
     links = raw.stx_nlink
     size = Int64(clamping: raw.stx_size)
     allocated = Int64(clamping: raw.stx_blocks).multipliedReportingOverflow(by: 512).partialValue
-    let (ns, overflow) = raw.stx_mtime.tv_sec.multipliedReportingOverflow(by: 1_000_000_000)
-    modifiedNs = overflow ? (raw.stx_mtime.tv_sec < 0 ? .min : .max) : ns &+ Int64(raw.stx_mtime.tv_nsec)
+    modifiedNs = Self.ns(seconds: raw.stx_mtime.tv_sec, rest: Int64(raw.stx_mtime.tv_nsec))
+  }
+
+  /// Nanoseconds of a time the kernel tells in two parts; saturating.
+  public static func ns(seconds: Int64, rest: Int64) -> Int64 {
+    let (whole, isOver) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, isOverBy) = whole.addingReportingOverflow(rest)
+    return isOver || isOverBy ? (seconds < 0 ? .min : .max) : sum
   }
 }
 

@@ -113,8 +113,7 @@ struct InodeFacts {
 
   init(_ facts: statx) {
     size = Int64(clamping: facts.stx_size)
-    let (seconds, overflow) = facts.stx_mtime.tv_sec.multipliedReportingOverflow(by: 1_000_000_000)
-    modifiedNs = overflow ? (facts.stx_mtime.tv_sec < 0 ? .min : .max) : seconds &+ Int64(facts.stx_mtime.tv_nsec)
+    modifiedNs = FileStat.ns(seconds: facts.stx_mtime.tv_sec, rest: Int64(facts.stx_mtime.tv_nsec))
     kind =
       switch Int32(facts.stx_mode) & 0o170000 {
       case 0o100000: .file

@@ -99,8 +99,11 @@ extension FileDestination {
     let bits = info.permissions.map { $0 & 0o777 } ?? (0o666 & ~FileLocation.umaskBits)
     guard fchmod(fd, mode_t(bits)) == 0 else { throw targetError(errno, "fchmod", path) }
     if let modifiedNs = info.modifiedNs {
-      let seconds = modifiedNs >= 0 ? modifiedNs / 1_000_000_000 : (modifiedNs - 999_999_999) / 1_000_000_000
-      var times = [timespec](repeating: timespec(tv_sec: Int(seconds), tv_nsec: Int(modifiedNs - seconds * 1_000_000_000)), count: 2)
+      // Rounded down without leaving the range: the source may say any time there is.
+      let (seconds, rest) = modifiedNs.quotientAndRemainder(dividingBy: 1_000_000_000)
+      let (down, up): (Int64, Int64) = rest >= 0 ? (seconds, rest) : (seconds - 1, rest + 1_000_000_000)
+      let time = timespec(tv_sec: Int(down), tv_nsec: Int(up))
+      var times = [timespec](repeating: time, count: 2)
       // The time of last access is nobody's business: left as it is.
       times[0].tv_nsec = Self.leaveTime
       guard futimens(fd, &times) == 0 else { throw targetError(errno, "futimens", path) }
@@ -165,8 +168,7 @@ extension FileStat {
     stat.links = UInt32(clamping: facts.st_nlink)
     stat.size = Int64(facts.st_size)
     stat.allocated = Int64(facts.st_blocks) * 512
-    let (ns, overflow) = Int64(facts.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
-    stat.modifiedNs = overflow ? (facts.st_mtim.tv_sec < 0 ? .min : .max) : ns &+ Int64(facts.st_mtim.tv_nsec)
+    stat.modifiedNs = FileStat.ns(seconds: Int64(facts.st_mtim.tv_sec), rest: Int64(facts.st_mtim.tv_nsec))
     return stat
   }
 }

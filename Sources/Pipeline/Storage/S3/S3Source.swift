@@ -17,7 +17,7 @@ public final class S3Source: ObjectSource {
     let exchange = client.begin(get)
     do throws(StoreError) {
       let head = try await exchange.head()
-      guard let size = head["content-length"].flatMap({ Int64($0) }) else {
+      guard let size = head["content-length"].flatMap({ Int64($0) }), size >= 0 else {
         throw StoreError(.sourceRefused, isRetryable: false, "GET \(Self.name(request)): an answer without a length")
       }
       let md5 = head.contentMD5
@@ -25,7 +25,7 @@ public final class S3Source: ObjectSource {
         throw .changed("\(Self.name(request)) (the entry's MD5 is \(asked), the source's \(has))")
       }
       let attributes = try await attributes(request, head, version)
-      let modifiedNs = request.versionId == nil ? head["last-modified"].flatMap(HTTPDate.ms).map { $0 * 1_000_000 } : nil
+      let modifiedNs = request.versionId == nil ? head["last-modified"].flatMap(HTTPDate.ns) : nil
       return S3Body(
         client: client, exchange: exchange, request: request, info: ObjectInfo(size: size, modifiedNs: modifiedNs),
         md5: md5, attributes: attributes, etag: head["etag"])
@@ -128,5 +128,11 @@ enum HTTPDate {
     guard words.count == 6, words[5] == "GMT", words[1].utf8.count == 2, let month = months.firstIndex(of: String(words[2])) else { return nil }
     let number = month + 1
     return ISO8601.ms("\(words[3])-\(number < 10 ? "0" : "")\(number)-\(words[1])T\(words[4])Z")
+  }
+
+  /// - Returns: Unix nanoseconds; nil also for a date before 1678 or after 2261, which says nothing here.
+  static func ns(_ text: String) -> Int64? {
+    guard let (ns, isOver) = ms(text)?.multipliedReportingOverflow(by: 1_000_000), !isOver else { return nil }
+    return ns
   }
 }
