@@ -21,8 +21,14 @@ enum CopyState: Hashable, Sendable {
 }
 
 struct CopyRecords: Sendable {
-  private static let attributeBytesMax = 4_096
-  private static let sidecarBytesMax = 65_536
+  /// Of a record that is an attribute; most file systems hold no more.
+  static let attributeBytesMax = 4_096
+  /// Of a sidecar: written from one block.
+  static let sidecarBytesMax = BlockPool.blockBytes
+  /// Of an object's metadata and tags as JSON. With a path, whose bytes may each become six, and the records it fits a sidecar.
+  static let metadataBytesMax = 131_072
+  /// Of a version's id and of its time.
+  static let nameBytesMax = 1_024
 
   let location: FileLocation
 
@@ -58,7 +64,9 @@ struct CopyRecords: Sendable {
     let raw = db_openat2(location.root.raw, name, UInt64(O_RDONLY | O_NONBLOCK | O_CLOEXEC), 0, ResolveRule.beneath)
     guard raw >= 0 else { return [] }
     let file = OwnedFD(adopting: raw)
-    let bytes = [UInt8](unsafeUninitializedCapacity: Self.sidecarBytesMax) { buffer, count in
+    // One that is larger is none of ours.
+    guard let size = FileStat.of(file.raw)?.size, size <= Int64(Self.sidecarBytesMax) else { return [] }
+    let bytes = [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
       count = max(0, pread(file.raw, buffer.baseAddress, buffer.count, 0))
     }
     do throws(JSONValue.Malformed) {
@@ -80,7 +88,31 @@ struct CopyRecords: Sendable {
   }
 }
 
+extension ObjectRequest {
+  /// A copy keeps version id, time, metadata and tags. What it could not hold is refused before anything is written: a copy
+  /// without them would count as a whole one.
+  func checkKeepable() throws(StoreError) {
+    let names = max(versionId?.utf8.count ?? 0, lastModified.utf8.count)
+    // Counted only where it may matter.
+    let metadata = attributes.jsonBytesAtMost <= CopyRecords.metadataBytesMax ? 0 : attributes.json.bytes.count
+    guard names > CopyRecords.nameBytesMax || metadata > CopyRecords.metadataBytesMax else { return }
+    let what =
+      metadata > CopyRecords.metadataBytesMax
+      ? "\(metadata) bytes of metadata and tags; at most \(CopyRecords.metadataBytesMax) can be kept with a copy"
+      : "a version id or a time of \(names) bytes; at most \(CopyRecords.nameBytesMax) can be kept with a copy"
+    throw StoreError(.targetRefused, isRetryable: false, "\(PrintableName.of("\(bucket)/\(key)")): \(what)")
+  }
+}
+
 extension ObjectAttributes {
+  /// An upper bound of `json`'s bytes: each byte of a text becomes six at the most.
+  fileprivate var jsonBytesAtMost: Int {
+    let (frame, pairFrame) = (64, 8)
+    return [system, user, tags].reduce(frame) { sum, pairs in
+      pairs.reduce(sum) { $0 + pairFrame + 6 * ($1.name.utf8.count + $1.value.utf8.count) }
+    }
+  }
+
   /// Name of the attribute that holds them on a copy.
   static let attributeName = "user.downbeat.object"
 

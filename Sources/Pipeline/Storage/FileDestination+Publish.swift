@@ -71,6 +71,11 @@ extension FileDestination {
   }
 
   private func writeSidecar(_ object: ObjectPath, _ bytes: [UInt8]) async throws(StoreError) {
+    // Only with the help of a sidecar that somebody else wrote: ours are bounded.
+    guard bytes.count <= CopyRecords.sidecarBytesMax else {
+      throw StoreError(
+        .targetRefused, isRetryable: false, "\(location.fullPath(object.bytes)): \(bytes.count) bytes to keep beside the copy are too many")
+    }
     location.hasSidecars.store(true, ordering: .relaxed)
     let path = CopyRecords.sidecarPath(object)
     let directory = try await makeDirectory(parentDirectory(path))

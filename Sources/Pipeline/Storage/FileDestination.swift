@@ -34,6 +34,7 @@ public final class FileDestination: ObjectDestination {
   }
 
   public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
+    try request.checkKeepable()
     let path = try location.objectPath(bucket: request.bucket, key: request.key)
     let place = try await find(request, path)
     switch try judge(request, body.info, place) {

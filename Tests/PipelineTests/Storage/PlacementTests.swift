@@ -172,6 +172,36 @@ import Testing
     }
   }
 
+  @Test(arguments: CopyTests.modes, [false, true])
+  func moreMetadataThanCanBeKeptFailsTheObjectAndTouchesNothing(mode: FileOperationsMode, hasAttributes: Bool) async throws {
+    let mount = hasAttributes ? nil : Mount("ramfs")
+    guard hasAttributes || mount != nil else { return }
+    let trees = Trees(targetIn: mount?.path ?? "/tmp")
+    trees.target.write("theirs", "text")
+    try await onWorker(mode) { files in
+      let memory = MemorySource()
+      // One block: whatever is written beyond it is nobody's.
+      let rig = try StorageRig(from: memory, trees.source.path, to: trees.target.path, layout: .keyOnly, files: files, blocks: 1)
+      let changes: [@Sendable (inout ObjectRequest) -> Void] = [
+        { $0.attributes.user = [.init("x-amz-meta-a", String(repeating: "m", count: 300_000))] },
+        { $0.attributes.tags = (0..<300).map { .init("\($0)", String(repeating: "\u{1}", count: 1_000)) } },
+        { $0.versionId = String(repeating: "v", count: 300_000) }, { $0.lastModified = String(repeating: "2", count: 300_000) },
+      ]
+      for key in ["k", "theirs"] {
+        memory.set(key, "text")
+        for change in changes {
+          let outcome = await rig.replicate(key, change)
+          #expect(outcome.reason == .targetRefused, "\(outcome.reason?.rawValue ?? "")")
+          if case .failed(let error) = outcome { #expect(!error.isRetryable && error.message.utf8.count < 1_000) }
+        }
+      }
+      #expect(rig.pool.freeCount == 1)
+      #expect(await rig.replicate("k").isCopied)
+    }
+    #expect(trees.copies == ["k", "theirs"] && trees.temporaries == [])
+    #expect(attribute("\(trees.target.path)/theirs", "user.downbeat") == nil)
+  }
+
   // MARK: Without attributes
 
   @Test(arguments: CopyTests.modes) func withoutAttributesRecordsAreBesideTheCopies(mode: FileOperationsMode) async throws {
