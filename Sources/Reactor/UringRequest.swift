@@ -189,6 +189,11 @@ public final class FileRequest {
         length: UInt32(value.count)))
   }
 
+  /// Whether an attribute of so many bytes still fits beside the other operands. One that does not is refused with all other steps.
+  public func hasRoom(forAttribute name: String, _ value: [UInt8]) -> Bool {
+    name.utf8.count + value.count + 2 <= Self.operandBytesMax - operandBytes
+  }
+
   // MARK: Answers
 
   /// What step `index` answered: the call's result, or the negative errno; -ECANCELED if a step before it failed.

@@ -110,8 +110,9 @@ extension FileDestination {
 
   /// After a change of the record alone (a copy that moved).
   func rewriteRecord(_ file: OpenFile, _ record: CopyRecord, _ object: ObjectPath) async throws(StoreError) {
-    if !location.refusesAttributes.load(ordering: .relaxed),
-      await files.setAttribute(file.fd, CopyRecord.attributeName, record.json.bytes) == 0
+    let bytes = record.json.bytes
+    if !location.refusesAttributes.load(ordering: .relaxed), bytes.count <= CopyRecords.attributeBytesMax,
+      await files.setAttribute(file.fd, CopyRecord.attributeName, bytes) == 0
     {
       let value = await files.sync(file.fd)
       guard value == 0 else { throw targetError(-value, "fsync", object.bytes) }

@@ -123,31 +123,35 @@ extension FileDestination {
   }
 
   /// Writes record, status and metadata onto the file and syncs it, in one request.
-  /// - Returns: false if the attributes are refused or do not fit (the file is synced all the same).
+  /// - Returns: false if some of them are refused or do not fit (the file is synced all the same).
   func syncWithAttributes(
     _ file: OpenFile, _ record: CopyRecord, _ request: ObjectRequest, _ path: [UInt8]
   ) async throws(StoreError) -> Bool {
     let chain = files.request()
     chain.hold(file)
-    let isTried = !location.refusesAttributes.load(ordering: .relaxed)
-    if isTried {
-      chain.setAttribute(file.fd, CopyRecord.attributeName, record.json.bytes, link: .always)
-      chain.setAttribute(file.fd, statusAttributeName(request.site), Array("COMPLETED".utf8), link: .always)
-      if !request.attributes.isEmpty {
-        chain.setAttribute(file.fd, ObjectAttributes.attributeName, request.attributes.json.bytes, link: .always)
-      }
+    var areAllTried = !location.refusesAttributes.load(ordering: .relaxed)
+    var last = 0
+    func add(_ name: String, _ value: [UInt8], bytesMax: Int = .max) {
+      // Too long for the request, or to be read back: that one goes into the sidecar.
+      guard value.count <= bytesMax, chain.hasRoom(forAttribute: name, value) else { return areAllTried = false }
+      chain.setAttribute(file.fd, name, value, link: .always)
+      last += 1
+    }
+    if areAllTried {
+      add(CopyRecord.attributeName, record.json.bytes, bytesMax: CopyRecords.attributeBytesMax)
+      add(statusAttributeName(request.site), Array("COMPLETED".utf8))
+      if !request.attributes.isEmpty { add(ObjectAttributes.attributeName, request.attributes.json.bytes) }
     }
     chain.sync(file.fd)
-    let last = isTried ? (request.attributes.isEmpty ? 2 : 3) : 0
     await files.perform(chain)
     let values = (0...last).map { chain.value($0) }
     files.recycle(chain)
     guard values[last] == 0 else { throw targetError(-values[last], "fsync", path) }
-    guard isTried else { return false }
-    return judgeAttributes(values.dropLast().min() ?? 0)
+    return judgeAttributes(values.dropLast().min() ?? 0) && areAllTried
   }
 
-  private func judgeAttributes(_ value: Int32) -> Bool {
+  /// - Parameter value: the worst answer.
+  func judgeAttributes(_ value: Int32) -> Bool {
     guard value < 0 else { return true }
     if value == -EOPNOTSUPP { location.noteRefusedAttributes(EOPNOTSUPP) }
     // Too large for this file system's attributes (ext4 answers ENOSPC), or a file that is not ours to mark: only this

@@ -172,6 +172,34 @@ import Testing
     }
   }
 
+  /// What S3 allows: 2 KB of metadata, and ten tags of 128 and 256 characters.
+  @Test(arguments: CopyTests.modes, [false, true]) func asMuchMetadataAsS3AllowsIsKept(mode: FileOperationsMode, hasAttributes: Bool) async throws {
+    let mount = hasAttributes ? nil : Mount("ramfs")
+    guard hasAttributes || mount != nil else { return }
+    let trees = Trees(targetIn: mount?.path ?? "/tmp")
+    try await onWorker(mode) { files in
+      let memory = MemorySource()
+      let rig = try StorageRig(from: memory, trees.source.path, to: trees.target.path, layout: .keyOnly, files: files)
+      memory.set("k", "text")
+      // The second is beyond S3, but what a service like it might hold.
+      for (version, metadataBytes) in [("v", 2_000), ("w", 100_000)] {
+        func described(_ request: inout ObjectRequest) {
+          request.versionId = version
+          request.attributes.user = [.init("x-amz-meta-a", String(repeating: "m", count: metadataBytes))]
+          request.attributes.tags = (0..<10).map { .init("\($0)" + String(repeating: "€", count: 127), String(repeating: "€", count: 256)) }
+        }
+        let outcome = await rig.replicate("k", described)
+        #expect(outcome.isCopied, "\(outcome)")
+        let sidecar = CopyRecords.sidecarPath(try rig.location.objectPath(bucket: "bkt", key: "k"))
+        let text = String(decoding: trees.target.read(String(decoding: sidecar, as: UTF8.self)) ?? [], as: UTF8.self)
+        #expect(text.contains(String(repeating: "m", count: metadataBytes)) && text.contains(String(repeating: "€", count: 256)))
+        #expect(await rig.replicate("k", described).isSkipped)
+        let next = try StorageRig(from: memory, trees.source.path, to: trees.target.path, layout: .keyOnly, files: files)
+        #expect(await next.replicate("k", described).isSkipped, "the record of the copy is found again")
+      }
+    }
+  }
+
   @Test(arguments: CopyTests.modes, [false, true])
   func moreMetadataThanCanBeKeptFailsTheObjectAndTouchesNothing(mode: FileOperationsMode, hasAttributes: Bool) async throws {
     let mount = hasAttributes ? nil : Mount("ramfs")
