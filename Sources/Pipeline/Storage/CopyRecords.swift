@@ -1,9 +1,9 @@
 // Reading the records of copies: from the copy's attribute, else from its sidecar file. Plain calls on an open file, short
 // ones; used by the workers and by the probe of the lister.
 //
-// A sidecar names up to two states of its copy, the one before a replacement and the one after, because it is written
-// before the rename it describes: whichever the file on disk looks like is the one that counts, so a crash between the
-// two writes leaves nothing that looks like somebody's change.
+// A sidecar names the last few states of its copy, the ones before a replacement and the one after, because it is written
+// before the rename it describes: whichever the file on disk looks like is the one that counts, so neither a crash between
+// the two writes nor a second writer leaves anything that looks like somebody's change.
 internal import CLinux
 internal import Glibc
 internal import PipelineCore
@@ -27,6 +27,8 @@ struct CopyRecords: Sendable {
   static let sidecarBytesMax = BlockPool.blockBytes
   /// Of an object's metadata and tags as JSON. With a path, whose bytes may each become six, and the records it fits a sidecar.
   static let metadataBytesMax = 131_072
+  /// States a sidecar names.
+  static let statesMax = 4
   /// Of a version's id and of its time.
   static let nameBytesMax = 1_024
 

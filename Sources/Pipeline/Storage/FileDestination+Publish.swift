@@ -8,9 +8,10 @@ internal import Synchronization
 
 extension FileDestination {
   /// Gives the filled temporary file its name, wherever that is by now.
+  /// - Returns: anything but `written`: another writer was faster, and the temporary file is still there.
   func publish(
     _ temporary: TemporaryFile, _ request: ObjectRequest, _ info: ObjectInfo, _ md5: MD5Digest, _ first: Place
-  ) async throws(StoreError) {
+  ) async throws(StoreError) -> PutOutcome {
     var place = first
     var record = CopyRecord(request, info, md5: md5, copy: try describe(fd: temporary.file.fd, temporary.target, info))
     var recorded: CopyRecord?
@@ -27,11 +28,21 @@ extension FileDestination {
       }
       if try await rename(temporary, to: directory, place) {
         try await makeDurable(place.path.parent)
-        return
+        return .written(CopyReceipt(bytes: info.size, md5: md5))
       }
       // Somebody changed the tree meanwhile: look again, and judge what is there now by the same rules.
       place = try await find(request, first.object)
-      guard case .write = try judge(request, info, place) else { throw occupied(place) }
+      switch try judge(request, info, place) {
+      case .write: break
+      case .answer(let outcome):
+        // Another writer of ours: this location's replay, or the partition's other owner. It may not have synced yet.
+        try await makeDurable(place.path.parent)
+        return outcome
+      case .compare:
+        // The bytes to compare with are used up.
+        throw StoreError(
+          .busy, isRetryable: true, "\(location.fullPath(place.path.bytes)): appeared while it was copied; the next attempt compares it")
+      }
     }
     throw StoreError(.busy, isRetryable: true, "\(location.fullPath(first.path.bytes)): changes all the time")
   }
@@ -62,11 +73,14 @@ extension FileDestination {
 
   // MARK: Sidecars
 
-  /// Durable before the rename it describes; names the state the place has now as well.
+  /// Durable before the rename it describes; names the states the place may have now as well.
   func writeSidecar(_ request: ObjectRequest, _ place: Place, _ record: CopyRecord) async throws(StoreError) {
-    var copies: [CopyRecord] = []
-    if case .file(let file) = place.found, case .ours(let present) = file.state { copies.append(present) }
-    copies.append(record)
+    // Those it names already: another writer may be about to rename, or have just done so.
+    var copies = records.sidecar(place.object).filter { $0 != record }
+    if case .file(let file) = place.found, case .ours(let present) = file.state, present != record, !copies.contains(present) {
+      copies.append(present)
+    }
+    copies = copies.suffix(CopyRecords.statesMax - 1) + [record]
     try await writeSidecar(place.object, CopyRecords.sidecarJSON(place.object, copies, request.attributes, "COMPLETED"))
   }
 

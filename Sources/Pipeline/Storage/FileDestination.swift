@@ -48,8 +48,12 @@ public final class FileDestination: ObjectDestination {
     let temporary = try await makeTemporary(place)
     do throws(StoreError) {
       let md5 = try await fill(temporary, request, body)
-      try await publish(temporary, request, body.info, md5, place)
-      return .written(CopyReceipt(bytes: body.info.size, md5: md5))
+      let outcome = try await publish(temporary, request, body.info, md5, place)
+      guard case .written = outcome else {
+        _ = await files.unlink(location.temporaryFD, temporary.name)
+        return outcome
+      }
+      return outcome
     } catch {
       // Also after a rename: then the name is gone and the copy stays, which the next attempt finds.
       _ = await files.unlink(location.temporaryFD, temporary.name)

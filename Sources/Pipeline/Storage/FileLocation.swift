@@ -112,7 +112,7 @@ public final class FileLocation: Sendable {
       path: path, layout: layout, root: root, temporary: OwnedFD(adopting: temporaryRaw), temporaryRaw: temporaryRaw, note: note)
     location.sweep(temporaryRaw)
     location.probeAttributes(temporaryRaw)
-    location.hasSidecars.store(location.exists(sidecarPath), ordering: .relaxed)
+    if location.exists(sidecarPath) { location.hasSidecars.store(true, ordering: .relaxed) }
     location.hasDisplaced.store(location.exists(displacedMark), ordering: .relaxed)
     return location
   }
@@ -160,6 +160,8 @@ public final class FileLocation: Sendable {
   // MARK: Shared facts
 
   func noteRefusedAttributes(_ code: Int32) {
+    // Ours, or another process's that uses the same tree.
+    hasSidecars.store(true, ordering: .relaxed)
     guard !refusesAttributes.exchange(true, ordering: .relaxed) else { return }
     note("\(path): extended attributes are refused (\(Errno(code, "fsetxattr").reason)); copies are recorded under .downbeat/meta")
   }
