@@ -107,6 +107,26 @@ import Testing
     #expect(outgoing(S3Request("GET", "bkt", query: [("versions", ""), ("prefix", "a&b")]), settings).url.hasSuffix("/?prefix=a%26b&versions="))
   }
 
+  /// The bucket's name comes from whoever writes entries; credentials go to the service only.
+  @Test func aBucketThatIsNoHostNameNeverChoosesTheHost() {
+    var settings = Self.settings
+    settings.pathStyle = false
+    settings.endpoints = ["https://s3.eu-west-3.amazonaws.com"]
+    let names = [
+      "evil.example?", "evil.example#", "evil.example:80", "user@evil.example", "evil.example\\", "evil example", "evil.example\t", "ü", "%2e",
+      "[::1]",
+      "evil_example", "-evil", "evil-", ".evil", "evil.", "ev..il", String(repeating: "e", count: 64),
+    ]
+    for name in names {
+      let request = outgoing(S3Request("GET", name, "k"), settings)
+      #expect(request.origin.url == settings.endpoints[0] && request.origin.hostHeader == "s3.eu-west-3.amazonaws.com", "\(name)")
+      #expect(request.target == "/\(URIEncoding.encoded(name))/k", "\(name)")
+    }
+    for name in ["bkt", "a.b-c.0", "Upper", String(repeating: "e", count: 63)] {
+      #expect(outgoing(S3Request("GET", name, "k"), settings).url == "https://\(name).s3.eu-west-3.amazonaws.com/k")
+    }
+  }
+
   @Test func headersCannotBeSplit() {
     let request = S3Request("PUT", "b", "k", headers: [HTTPHeader("x-amz-meta-note", "one\r\nx-evil: two")], body: .bytes([]))
     #expect(outgoing(request).headers.list.contains(HTTPHeader("x-amz-meta-note", "one  x-evil: two")))

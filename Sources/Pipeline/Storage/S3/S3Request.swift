@@ -24,6 +24,8 @@ public struct S3Settings: Hashable, Sendable {
 final class S3Endpoint {
   /// Buckets whose host names are remembered; beyond it all are forgotten.
   static let bucketsMax = 256
+  /// Of a bucket's name (S3's own bound, and that of a label).
+  static let bucketBytesMax = 63
 
   let origin: HTTPOrigin
   /// With `://`.
@@ -36,6 +38,22 @@ final class S3Endpoint {
     scheme = end.map { String(url[..<$0.upperBound]) } ?? ""
     host = String(url[(end?.upperBound ?? url.startIndex)...])
     origin = HTTPOrigin(url)
+  }
+
+  /// Whether a bucket can stand in a host name. Entries name buckets, and a `?` or `@` in there would make another host of it,
+  /// which would get our signature and have its answer copied. Such a bucket stands in the path.
+  static func isHostName(_ bucket: String) -> Bool {
+    let labels = bucket.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return bucket.utf8.count <= bucketBytesMax
+      && labels.allSatisfy { label in
+        guard let first = label.first, let last = label.last, first != UInt8(ascii: "-"), last != UInt8(ascii: "-") else { return false }
+        return label.allSatisfy { byte in
+          switch Octet.lower(byte) {
+          case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
+          default: false
+          }
+        }
+      }
   }
 
   /// With the bucket in the host name.
@@ -100,7 +118,7 @@ struct S3Request {
     path.reserveCapacity(bucket.utf8.count + key.utf8.count + 16)
     path.append(UInt8(ascii: "/"))
     // Without a bucket it is about all of them.
-    if settings.pathStyle || bucket.isEmpty {
+    if settings.pathStyle || !S3Endpoint.isHostName(bucket) {
       URIEncoding.append(bucket, keepsSlash: false, to: &path)
       if !key.isEmpty { path.append(UInt8(ascii: "/")) }
     } else {
