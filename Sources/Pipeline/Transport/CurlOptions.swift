@@ -61,7 +61,8 @@ enum CurlOptions {
     return list
   }
 
-  /// Refused only for lack of memory, or by a libcurl built without HTTP: nothing to go on with.
+  /// Refused only for lack of memory, or by a libcurl built without HTTP: nothing to go on with. (Texts too long for it are
+  /// refused before: `OutgoingRequest.impossible`.)
   private static func check(_ code: CURLcode, _ option: CURLoption) {
     precondition(code == CURLE_OK, "libcurl refuses option \(option.rawValue): \(String(cString: curl_easy_strerror(code)))")
   }

@@ -64,6 +64,7 @@ public final class CurlTransport: Transport {
 
   public func begin(_ request: OutgoingRequest) -> any HTTPExchange {
     precondition(!isClosed, "a request after the end")
+    if let error = request.impossible { return RefusedExchange(error) }
     guard let easy = spares.popLast() ?? curl_easy_init() else { preconditionFailure("no memory for libcurl") }
     let exchange = CurlExchange(self, easy, request)
     exchanges[easy] = exchange

@@ -53,6 +53,7 @@ public final class SocketTransport: Transport, TimerTarget {
   /// - Precondition: the request's origin has addresses.
   public func begin(_ request: OutgoingRequest) -> any HTTPExchange {
     precondition(!isClosed, "a request after the end")
+    if let error = request.impossible { return RefusedExchange(error) }
     let exchange = SocketExchange(self, request)
     exchange.slot = exchanges.count
     exchanges.append(exchange)

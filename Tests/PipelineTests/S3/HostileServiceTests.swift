@@ -33,4 +33,27 @@ import Testing
     }
     #expect(trees.copies.count == dates.count)
   }
+
+  @Test(arguments: TransportKind.allCases) func whatNoServiceCanHaveIsRefusedWithoutARequest(_ kind: TransportKind) async throws {
+    let server = try ScriptedServer { _ in [.send(ScriptedServer.ok(Array("contents".utf8)))] }
+    let settings = MotoServer.settings([server.origin])
+    try await onS3Worker { reactor in
+      let rig = S3Rig(reactor, kind: kind)
+      let source = S3Source(client: rig.client(settings, .source))
+      let long = String(repeating: "ü", count: 1_350_000)
+      for request in [ObjectRequest(site: "b", bucket: "bkt", key: long), ObjectRequest(site: "b", bucket: "bkt", key: "k", versionId: long)] {
+        for call in ["open", "isPresent"] where call == "open" || request.versionId == nil {
+          do throws(StoreError) {
+            if call == "open" { try await source.open(request).close() } else { _ = try await source.isPresent(request) }
+            Issue.record("\(call) of \(request.key.utf8.count) bytes")
+          } catch {
+            #expect(error.reason == .keyNotMappable && !error.isRetryable && !error.isOutage, "\(error.code)")
+            #expect(error.message.utf8.count < 1_000, "\(error.message.utf8.count) bytes of message")
+          }
+        }
+      }
+      try await source.open(ObjectRequest(site: "b", bucket: "bkt", key: String(repeating: "ü", count: 512))).close()
+    }
+    #expect(server.requests.count == 1)
+  }
 }

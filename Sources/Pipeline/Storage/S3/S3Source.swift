@@ -6,11 +6,17 @@ internal import PipelineCore
 internal import Reactor
 
 public final class S3Source: ObjectSource {
+  /// Bytes of a key or a version id. S3 has 1,024; what a service like it might add is its own affair.
+  static let nameBytesMax = 4_096
+  /// Characters of a key that is far too long in a message.
+  private static let nameShownMax = 100
+
   public let client: S3Client
 
   public init(client: S3Client) { self.client = client }
 
   public func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody {
+    try Self.checkNames(request)
     let version = S3Client.versionQuery(request.versionId)
     var get = S3Request("GET", request.bucket, request.key, query: version)
     get.expectedBytes = request.size
@@ -48,7 +54,20 @@ public final class S3Source: ObjectSource {
   }
 
   public func isPresent(_ request: ObjectRequest) async throws(StoreError) -> Bool {
-    try await client.head(request.bucket, request.key) != nil
+    try Self.checkNames(request)
+    return try await client.head(request.bucket, request.key) != nil
+  }
+
+  /// What no service can have is not asked for.
+  private static func checkNames(_ request: ObjectRequest) throws(StoreError) {
+    let names = [("key", request.key.utf8.count), ("version id", request.versionId?.utf8.count ?? 0)]
+    for (what, bytes) in names where bytes > nameBytesMax {
+      let name = PrintableName.of("\(request.bucket)/\(request.key.prefix(nameShownMax))")
+      var error = StoreError(
+        .keyNotMappable, isRetryable: false, "\(name): a \(what) of \(bytes) bytes; a source has at most \(nameBytesMax)")
+      error.side = .source
+      throw error
+    }
   }
 
   static func name(_ request: ObjectRequest) -> String { PrintableName.of("\(request.bucket)/\(request.key)") }
