@@ -92,7 +92,8 @@ public final class FileLocation: Sendable {
 
   /// Makes `.downbeat/tmp`, removes what a killed process left in it, and finds out whether attributes can be kept.
   /// - Parameter note: called with each fact an operator should know, once.
-  /// - Errors: a `StoreError` naming the path. - Blocking: plain calls; after an unclean end a sync of the file system.
+  /// - Errors: a `StoreError` naming the path. - Blocking: plain calls; after an unclean end a sync of the file system; and
+  ///   while another process sweeps.
   public static func openTarget(
     _ path: String, layout: Layout, note: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(StoreError) -> FileLocation {
@@ -111,6 +112,7 @@ public final class FileLocation: Sendable {
     let location = FileLocation(
       path: path, layout: layout, root: root, temporary: OwnedFD(adopting: temporaryRaw), temporaryRaw: temporaryRaw, note: note)
     location.sweep(temporaryRaw)
+    location.holdTemporaries(temporaryRaw)
     location.probeAttributes(temporaryRaw)
     if location.exists(sidecarPath) { location.hasSidecars.store(true, ordering: .relaxed) }
     location.hasDisplaced.store(location.exists(displacedMark), ordering: .relaxed)
@@ -148,7 +150,16 @@ public final class FileLocation: Sendable {
         _ = db_syncfs(directory)
       }
     }
-    _ = db_flock(directory, LOCK_SH | LOCK_NB)
+  }
+
+  /// From now on nobody else sweeps. Another process may be at it right now, and would take what we are about to write for left
+  /// behind: without the lock nothing may be written.
+  private func holdTemporaries(_ directory: Int32) {
+    while db_flock(directory, LOCK_SH) != 0 {
+      if errno == EINTR { continue }
+      // A file system without locks: nobody can lock it exclusively either, so nobody sweeps.
+      return say("\(path)/.downbeat/tmp cannot be locked (\(Errno.last("flock").reason)); what a killed process leaves there stays")
+    }
   }
 
   private func probeAttributes(_ directory: Int32) {
