@@ -14,8 +14,9 @@ extension FileDestination {
       case .failure(let failure) where failure.code == ENOENT && !directory.isEmpty:
         let upper = try await makeDirectory(parentDirectory(directory))
         // First in the list, then on disk: nobody may use it and not know that it is fresh.
-        location.addFresh(directory)
+        location.beginFresh(directory)
         let made = await files.makeDirectory(upper.fd, lastComponent(directory), mode: 0o777)
+        location.endFresh(directory, isMade: made == 0 || made == -EEXIST)
         // EEXIST: somebody else just made it, or a dangling link or file has the name, which the next open tells.
         guard made == 0 || made == -EEXIST || made == -ENOENT else { throw targetError(-made, "mkdirat", directory) }
       case .failure(let failure) where failure.code == ENOTDIR: try await displaceFile(onTheWayTo: directory)

@@ -199,7 +199,11 @@ public final class FileLocation: Sendable {
 
   // MARK: Directories whose names are not durable yet
 
-  func addFresh(_ directory: [UInt8]) { freshDirectories.withLock { $0.add(directory) } }
+  /// Somebody is about to make it.
+  func beginFresh(_ directory: [UInt8]) { freshDirectories.withLock { $0.begin(directory) } }
+
+  /// - Parameter isMade: it is there, whoever made it.
+  func endFresh(_ directory: [UInt8], isMade: Bool) { freshDirectories.withLock { $0.end(directory, isMade: isMade) } }
 
   /// - Parameter mark: as `freshOnTheWay` gave it; a directory made again since then stays in the list.
   func removeFresh(_ directory: [UInt8], _ mark: UInt64) { freshDirectories.withLock { $0.remove(directory, mark) } }
@@ -207,22 +211,42 @@ public final class FileLocation: Sendable {
   /// Those of them a path passes through, whoever made them: a file is durable only when every name on its way is.
   func freshOnTheWay(to directory: [UInt8]) -> [(directory: [UInt8], mark: UInt64)] {
     freshDirectories.withLock { fresh in
-      guard !fresh.marks.isEmpty else { return [] }
-      return ancestors(of: directory).compactMap { path in fresh.marks[path].map { (path, $0) } }
+      guard !fresh.entries.isEmpty else { return [] }
+      return ancestors(of: directory).compactMap { path in fresh.entries[path].map { (path, $0.mark) } }
     }
   }
 }
 
+/// In the list from before the first attempt to make it, so that nobody uses it and does not know; out of it again when the
+/// last attempt has failed, or when the name is durable.
 private struct FreshDirectories {
-  private(set) var marks: [[UInt8]: UInt64] = [:]
-  private var markLast: UInt64 = 0
-
-  mutating func add(_ directory: [UInt8]) {
-    markLast += 1
-    marks[directory] = markLast
+  struct Entry {
+    var mark: UInt64
+    /// Attempts under way.
+    var makers = 0
+    var isMade = false
   }
 
-  mutating func remove(_ directory: [UInt8], _ mark: UInt64) { if marks[directory] == mark { marks[directory] = nil } }
+  private(set) var entries: [[UInt8]: Entry] = [:]
+  private var markLast: UInt64 = 0
+
+  mutating func begin(_ directory: [UInt8]) {
+    markLast += 1
+    entries[directory, default: Entry(mark: markLast)].mark = markLast
+    entries[directory]?.makers += 1
+  }
+
+  mutating func end(_ directory: [UInt8], isMade: Bool) {
+    guard var entry = entries[directory] else { return }
+    entry.makers -= 1
+    entry.isMade = entry.isMade || isMade
+    entries[directory] = entry.makers == 0 && !entry.isMade ? nil : entry
+  }
+
+  mutating func remove(_ directory: [UInt8], _ mark: UInt64) {
+    guard let entry = entries[directory], entry.mark == mark, entry.makers == 0 else { return }
+    entries[directory] = nil
+  }
 }
 
 /// `a/b/c` → `a`, `a/b`, `a/b/c`; nothing for the root.

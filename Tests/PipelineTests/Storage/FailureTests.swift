@@ -239,6 +239,26 @@ import Testing
     return text.split(separator: "\n").contains { $0.contains("-> FLOCK") && $0.contains(" \(getpid()) ") }
   }
 
+  @Test func aDirectoryThatCannotBeMadeIsNotRemembered() async throws {
+    let trees = Trees()
+    for index in 0..<20 { trees.write("d\(index)/x", "contents") }
+    let worker = try ReactorWorker()
+    defer { worker.end() }
+    try await worker.run { _ in
+      let files = FaultyFileOperations()
+      let rig = try StorageRig(trees.source.path, to: trees.target.path, files: files)
+      files.fault = { $0 == .makeDirectory ? EACCES : nil }
+      for index in 0..<20 { #expect(await rig.replicate("d\(index)/x").reason == .targetDenied) }
+      for index in 0..<20 { #expect(rig.location.freshOnTheWay(to: Array("d\(index)".utf8)).isEmpty) }
+      files.fault = { $0 == .rename ? EIO : nil }
+      #expect(await rig.replicate("d0/x").reason == .targetUnwritable)
+      #expect(rig.location.freshOnTheWay(to: Array("d0".utf8)).count == 1, "made, and its name not durable yet")
+      files.fault = { _ in nil }
+      #expect(await rig.replicate("d0/x").isCopied)
+      #expect(rig.location.freshOnTheWay(to: Array("d0".utf8)).isEmpty)
+    }
+  }
+
   @Test func aMissingOrUnusableTargetIsNamed() throws {
     let tree = TestTree()
     tree.write("file", "x")
