@@ -75,6 +75,13 @@ struct CopyRecord: Hashable, Sendable {
   /// The copy still looks as we left it.
   func isUnchanged(_ copy: FileStat) -> Bool { copy.size == targetSize && copy.modifiedNs == targetModifiedNs }
 
+  /// The record of the same copy, whatever name it has had to take.
+  func isSameCopy(as other: CopyRecord) -> Bool {
+    var other = other
+    other.isDisplaced = isDisplaced
+    return self == other
+  }
+
   /// The copy is of the very state that is to be copied.
   func isOf(_ request: ObjectRequest, _ info: ObjectInfo) -> Bool {
     if let md5 = request.md5, md5 != self.md5 { return false }

@@ -39,7 +39,7 @@ struct CopyRecords: Sendable {
   ///   - path: of the object (not its displaced one); its sidecar is named after it.
   func state(_ fd: Int32, _ stat: FileStat, _ path: ObjectPath) -> CopyState {
     var known = attribute(fd).map { [$0] } ?? []
-    if known.first?.isUnchanged(stat) != true, location.hasSidecars.load(ordering: .relaxed) { known += sidecar(path) }
+    if known.first?.isUnchanged(stat) != true, location.hasSidecars.load(ordering: .relaxed) { known += copies(path) }
     if let record = known.last(where: { $0.isUnchanged(stat) }) { return .ours(record) }
     return known.last.map { .changed($0) } ?? .foreign
   }
@@ -60,33 +60,79 @@ struct CopyRecords: Sendable {
     return FileLocation.sidecarPath + Array("/".utf8) + hex[..<2] + Array("/".utf8) + hex[2...]
   }
 
+  struct Sidecar {
+    /// The states it names, the latest last.
+    var copies: [CopyRecord]
+    /// Metadata and tags of the last of them; nil if it has none.
+    var metadata: JSONValue?
+  }
+
   /// The states a sidecar names, the latest last; empty if there is none.
-  func sidecar(_ path: ObjectPath) -> [CopyRecord] {
+  func copies(_ path: ObjectPath) -> [CopyRecord] { sidecar(path)?.copies ?? [] }
+
+  func sidecar(_ path: ObjectPath) -> Sidecar? {
     let name = String(decoding: Self.sidecarPath(path), as: UTF8.self)
     let raw = db_openat2(location.root.raw, name, UInt64(O_RDONLY | O_NONBLOCK | O_CLOEXEC), 0, ResolveRule.beneath)
-    guard raw >= 0 else { return [] }
+    guard raw >= 0 else { return nil }
     let file = OwnedFD(adopting: raw)
     // One that is larger is none of ours.
-    guard let size = FileStat.of(file.raw)?.size, size <= Int64(Self.sidecarBytesMax) else { return [] }
+    guard let size = FileStat.of(file.raw)?.size, size <= Int64(Self.sidecarBytesMax) else { return nil }
     let bytes = [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
       count = max(0, pread(file.raw, buffer.baseAddress, buffer.count, 0))
     }
     do throws(JSONValue.Malformed) {
       let json = try JSONValue(parsing: bytes, bytesMax: Self.sidecarBytesMax, depthMax: 6)
       // A different path would mean a collision of SHA-256, or somebody's own file.
-      guard json["path"]?.string == path.text else { return [] }
-      return (json["copies"]?.array ?? []).compactMap { CopyRecord(json: $0) }
+      guard json["path"]?.string == path.text else { return nil }
+      return Sidecar(copies: (json["copies"]?.array ?? []).compactMap { CopyRecord(json: $0) }, metadata: json["object"])
     } catch {
-      return []
+      return nil
     }
   }
 
-  static func sidecarJSON(_ path: ObjectPath, _ copies: [CopyRecord], _ attributes: ObjectAttributes, _ status: String) -> [UInt8] {
+  static func sidecarJSON(_ path: ObjectPath, _ sidecar: Sidecar, _ status: String) -> [UInt8] {
     var members: [JSONValue.Member] = [
-      .init("path", .string(path.text)), .init("copies", .array(copies.map(\.json))), .init("status", .string(status)),
+      .init("path", .string(path.text)), .init("copies", .array(sidecar.copies.map(\.json))), .init("status", .string(status)),
     ]
-    if !attributes.isEmpty { members.append(.init("object", attributes.json)) }
+    if let metadata = sidecar.metadata { members.append(.init("object", metadata)) }
     return JSONValue.object(members).bytes
+  }
+
+  // MARK: Metadata
+
+  /// Metadata and tags kept with a copy, and where.
+  enum Metadata {
+    case nowhere
+    case attribute(JSONValue)
+    /// With those of a copy that has none.
+    case sidecar(JSONValue?)
+
+    var json: JSONValue? {
+      switch self {
+      case .nowhere: nil
+      case .attribute(let json): json
+      case .sidecar(let json): json
+      }
+    }
+  }
+
+  /// A sidecar that was written for this very copy counts before the attribute: it is where they go that do not fit one.
+  func metadata(_ fd: Int32, _ path: ObjectPath, _ record: CopyRecord) -> Metadata {
+    // Looked for whatever this process knows of sidecars: another one may have written it.
+    if let sidecar = sidecar(path), sidecar.copies.last?.isSameCopy(as: record) == true {
+      return .sidecar(sidecar.metadata)
+    }
+    let size = fgetxattr(fd, ObjectAttributes.attributeName, nil, 0)
+    guard size > 0 else { return .nowhere }
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      count = max(0, fgetxattr(fd, ObjectAttributes.attributeName, buffer.baseAddress, buffer.count))
+    }
+    do throws(JSONValue.Malformed) {
+      return .attribute(try JSONValue(parsing: bytes, bytesMax: Self.metadataBytesMax, depthMax: 4))
+    } catch {
+      // Damaged: written anew.
+      return .nowhere
+    }
   }
 }
 

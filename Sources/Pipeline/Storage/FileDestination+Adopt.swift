@@ -32,7 +32,7 @@ extension FileDestination {
     let copy = try describe(fd: target.file.fd, place.path.bytes, body.info)
     var record = CopyRecord(request, body.info, md5: digest, copy: copy)
     record.isDisplaced = place.isDisplaced
-    if !(try await syncWithAttributes(target.file, record, request, place.path.bytes)) {
+    if !(try await syncWithAttributes(target.file, record, request, place.path.bytes, isNew: false)) {
       try await writeSidecar(request, place, record)
     }
     return .adopted(CopyReceipt(bytes: body.info.size, md5: digest))

@@ -75,13 +75,21 @@ extension FileDestination {
 
   /// Durable before the rename it describes; names the states the place may have now as well.
   func writeSidecar(_ request: ObjectRequest, _ place: Place, _ record: CopyRecord) async throws(StoreError) {
+    var present: CopyRecord?
+    if case .file(let file) = place.found, case .ours(let record) = file.state { present = record }
+    let metadata = request.attributes.isEmpty ? nil : request.attributes.json
+    try await writeSidecar(place.object, record, metadata, beside: present)
+  }
+
+  /// - Parameter beside: what the object's place holds now, if it is another copy.
+  func writeSidecar(
+    _ object: ObjectPath, _ record: CopyRecord, _ metadata: JSONValue?, beside present: CopyRecord? = nil
+  ) async throws(StoreError) {
     // Those it names already: another writer may be about to rename, or have just done so.
-    var copies = records.sidecar(place.object).filter { $0 != record }
-    if case .file(let file) = place.found, case .ours(let present) = file.state, present != record, !copies.contains(present) {
-      copies.append(present)
-    }
+    var copies = records.copies(object).filter { $0 != record }
+    if let present, present != record, !copies.contains(present) { copies.append(present) }
     copies = copies.suffix(CopyRecords.statesMax - 1) + [record]
-    try await writeSidecar(place.object, CopyRecords.sidecarJSON(place.object, copies, request.attributes, "COMPLETED"))
+    try await writeSidecar(object, CopyRecords.sidecarJSON(object, CopyRecords.Sidecar(copies: copies, metadata: metadata), "COMPLETED"))
   }
 
   private func writeSidecar(_ object: ObjectPath, _ bytes: [UInt8]) async throws(StoreError) {
@@ -131,7 +139,7 @@ extension FileDestination {
       let value = await files.sync(file.fd)
       guard value == 0 else { throw targetError(-value, "fsync", object.bytes) }
     } else {
-      try await writeSidecar(object, CopyRecords.sidecarJSON(object, [record], ObjectAttributes(), "COMPLETED"))
+      try await writeSidecar(object, record, records.metadata(file.fd, object, record).json)
     }
   }
 }

@@ -123,9 +123,10 @@ extension FileDestination {
   }
 
   /// Writes record, status and metadata onto the file and syncs it, in one request.
+  /// - Parameter isNew: the file has no attributes yet.
   /// - Returns: false if some of them are refused or do not fit (the file is synced all the same).
   func syncWithAttributes(
-    _ file: OpenFile, _ record: CopyRecord, _ request: ObjectRequest, _ path: [UInt8]
+    _ file: OpenFile, _ record: CopyRecord, _ request: ObjectRequest, _ path: [UInt8], isNew: Bool = true
   ) async throws(StoreError) -> Bool {
     let chain = files.request()
     chain.hold(file)
@@ -140,7 +141,9 @@ extension FileDestination {
     if areAllTried {
       add(CopyRecord.attributeName, record.json.bytes, bytesMax: CopyRecords.attributeBytesMax)
       add(statusAttributeName(request.site), Array("COMPLETED".utf8))
-      if !request.attributes.isEmpty { add(ObjectAttributes.attributeName, request.attributes.json.bytes) }
+      // What a file has from an earlier life as a copy is not this object's.
+      let isNeeded = !request.attributes.isEmpty || (!isNew && fgetxattr(file.fd, ObjectAttributes.attributeName, nil, 0) >= 0)
+      if isNeeded { add(ObjectAttributes.attributeName, request.attributes.json.bytes) }
     }
     chain.sync(file.fd)
     await files.perform(chain)

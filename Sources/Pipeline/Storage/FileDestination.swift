@@ -5,7 +5,8 @@
 // moment has a reader a partial file under an object's name, and no error leaves anything behind.
 // What may be overwritten is decided by the record of the copy (CopyRecord), and once more right before the rename.
 //
-// Steps are in extensions: +Find (what is there), +Directories, +Write (temporary file), +Adopt, +Publish, +Remove.
+// Steps are in extensions: +Find (what is there), +Directories, +Write (temporary file), +Adopt, +Publish, +Update (metadata),
+// +Remove.
 internal import CLinux
 internal import Glibc
 public import Reactor
@@ -38,7 +39,7 @@ public final class FileDestination: ObjectDestination {
     let path = try location.objectPath(bucket: request.bucket, key: request.key)
     let place = try await find(request, path)
     switch try judge(request, body.info, place) {
-    case .answer(let outcome): return outcome
+    case .answer(let outcome): return try await refresh(request, place) ?? outcome
     case .compare(let file): return try await adopt(request, body, place, file)
     case .write: return try await write(request, body, place)
     }
