@@ -28,7 +28,7 @@ extension FileDestination {
     guard request.extent != .whole, case .file(let file) = place.found, case .ours(let record) = file.state,
       record.versionId == request.versionId
     else { return nil }
-    let wanted = request.attributes.json
+    let wanted = request.attributes.withoutStatuses.json
     let present = records.metadata(file.file.fd, place.object, record)
     guard present.json ?? ObjectAttributes().json != wanted else {
       // Written by an attempt that may have ended before they were durable.

@@ -55,7 +55,7 @@ extension FileDestination {
     if let expected = request.md5, expected != digest {
       throw StoreError(
         .checksumMismatch, isRetryable: true,
-        "\(PrintableName.of("\(request.bucket)/\(request.key)")): the source's bytes have MD5 \(digest), the entry says \(expected)")
+        "\(PrintableName.of("\(request.bucket)/\(request.key)")): the source's bytes have MD5 \(digest), not \(expected) as they should")
     }
     return digest
   }

@@ -34,7 +34,8 @@ public final class FileDestination: ObjectDestination {
     records = CopyRecords(location: location)
   }
 
-  public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
+  public func put(_ asked: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
+    let request = Self.completed(asked, by: body)
     try request.checkKeepable()
     let path = try location.objectPath(bucket: request.bucket, key: request.key)
     let place = try await find(request, path)
@@ -43,6 +44,16 @@ public final class FileDestination: ObjectDestination {
     case .compare(let file): return try await adopt(request, body, place, file)
     case .write: return try await write(request, body, place)
     }
+  }
+
+  /// What the entry does not say of the object, its source does.
+  private static func completed(_ asked: ObjectRequest, by body: any ObjectBody) -> ObjectRequest {
+    let attributes = (asked.attributes.isEmpty ? body.attributes ?? asked.attributes : asked.attributes)
+    guard body.md5 != nil || !attributes.isEmpty else { return asked }
+    var request = asked
+    request.md5 = asked.md5 ?? body.md5
+    request.attributes = attributes.withoutStatuses
+    return request
   }
 
   private func write(_ request: ObjectRequest, _ body: any ObjectBody, _ place: Place) async throws(StoreError) -> PutOutcome {

@@ -34,6 +34,44 @@ import Testing
     #expect(trees.copies.count == dates.count)
   }
 
+  /// Of an entry that names neither MD5 nor metadata.
+  @Test func whatTheSourceSaysOfAnObjectIsCheckedAndKept() async throws {
+    let turn = Lock(0)
+    let server = try ScriptedServer { request in
+      let (body, etag) =
+        switch turn.withLock({ $0 }) {
+        case 0: ("contents", "contents")
+        case 1: ("CONTENTS", "CONTENTS")
+        default: ("con\u{1}ents", "contents")
+        }
+      let headers = ["Last-Modified: Fri, 01 Jan 2027 00:00:00 GMT", "Content-Type: text/plain", "x-amz-meta-a: 1", "x-amz-meta-downbeat: theirs"]
+      return [.send(ScriptedServer.ok(Array(body.utf8), headers + ["ETag: \"\(md5Hex(Array(etag.utf8)))\""]))]
+    }
+    let settings = MotoServer.settings([server.origin])
+    let trees = Trees()
+    try await onS3Worker { reactor in
+      let rig = S3Rig(reactor)
+      let files = reactor.makeFileOperations(mode: .automatic)
+      defer { files.close() }
+      let location = try FileLocation.openTarget(trees.target.path, layout: .keyOnly)
+      let destination = FileDestination(location: location, files: files, pool: rig.pool)
+      let replicator = Replicator(source: S3Source(client: rig.client(settings, .source)), destination: destination)
+      let request = ObjectRequest(site: "b", bucket: "bkt", key: "k")
+      #expect(await replicator.replicate(request).isCopied)
+      #expect(
+        attribute("\(trees.target.path)/k", "user.downbeat.object") == #"{"system":{"content-type":"text/plain"},"user":{"x-amz-meta-a":"1"}}"#)
+      #expect(await replicator.replicate(request).isSkipped)
+      // As long and of the same second, but something else.
+      turn.withLock { $0 = 1 }
+      #expect(await replicator.replicate(request).isCopied)
+      #expect(trees.target.read("k") == Array("CONTENTS".utf8))
+      // A byte changed on the way.
+      turn.withLock { $0 = 2 }
+      #expect(await replicator.replicate(request).reason == .checksumMismatch)
+      #expect(trees.target.read("k") == Array("CONTENTS".utf8) && trees.temporaries == [])
+    }
+  }
+
   @Test(arguments: TransportKind.allCases) func whatNoServiceCanHaveIsRefusedWithoutARequest(_ kind: TransportKind) async throws {
     let server = try ScriptedServer { _ in [.send(ScriptedServer.ok(Array("contents".utf8)))] }
     let settings = MotoServer.settings([server.origin])
