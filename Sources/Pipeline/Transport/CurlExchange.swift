@@ -32,6 +32,8 @@ final class CurlExchange: WaitingExchange {
   private(set) var head: ResponseHead?
   private var headLines: [UInt8] = []
   private var statusLine = 0
+  /// Why the answer is not taken.
+  private var refusal: String?
   private var received = Deque<Block>()
   private var filling: Block?
   private var isReceivePaused = false
@@ -67,7 +69,7 @@ final class CurlExchange: WaitingExchange {
       statusLine = Int(db_easy_status(easy))
       headLines.removeAll(keepingCapacity: true)
     } else if line.count <= 2 {
-      if statusLine >= 200 { setHead() }
+      if statusLine >= 200, !setHead() { return 0 }
     } else if head == nil {
       guard headLines.count + line.count <= Self.headBytesMax else { return 0 }
       headLines += line
@@ -75,10 +77,17 @@ final class CurlExchange: WaitingExchange {
     return line.count
   }
 
-  private func setHead() {
-    guard head == nil else { return }  // trailers
-    head = ResponseHead(status: statusLine, lines: headLines)
+  /// - Returns: false for an answer that is refused; libcurl alone would let the chunks win.
+  private func setHead() -> Bool {
+    guard head == nil else { return true }  // trailers
+    let head = ResponseHead(status: statusLine, lines: headLines)
+    guard head["transfer-encoding"] == nil || head["content-length"] == nil else {
+      refusal = "an answer in chunks that has a length as well"
+      return false
+    }
+    self.head = head
     wake()
+    return true
   }
 
   /// All of it or nothing: what is refused comes again.
@@ -195,6 +204,7 @@ final class CurlExchange: WaitingExchange {
   }
 
   func error(_ code: CURLcode) -> TransportError {
+    if let refusal { return TransportError(.broken, "\(peer): \(refusal)") }
     let text = String(cString: curl_easy_strerror(code))
     let number = db_easy_errno(easy)
     let detail = number == 0 ? text : "\(text) (\(Errno(Int32(number), "connect")))"

@@ -2,7 +2,9 @@
 // until the connection ends. A value without I/O.
 //
 // Invariant: nothing behind the answer is taken, so that what follows it can be noticed. What is doubtful (two lengths, an
-// unknown coding, a folded line, a NUL) is refused: a proxy in between might have understood it otherwise.
+// unknown coding, a folded line, a NUL) is refused: a proxy in between might have understood it otherwise. That holds for
+// chunks beside a Content-Length too, and for chunks of HTTP/1.0: RFC 9112 6.3 lets the chunks win, and 6.1 calls the other
+// faulty, but who sends either may be made to answer one request with the end of another's.
 
 /// What came is no HTTP answer.
 struct MalformedResponse: Error, Hashable, CustomStringConvertible {
@@ -148,6 +150,8 @@ struct ResponseReader {
     let lines = UnsafeRawBufferPointer(rebasing: bytes[(lineEnd + 1)...])
     var framing = ResponseFraming(isOld: isOld)
     try framing.read(lines)
+    if framing.isChunked, framing.length != nil { throw MalformedResponse("an answer in chunks that has a length as well") }
+    if framing.isChunked, isOld { throw MalformedResponse("an answer of HTTP/1.0 in chunks") }
     // Provisional: the real answer follows.
     if (100..<200).contains(status) {
       guard status != 101 else { throw MalformedResponse("an answer 101 nobody asked for") }

@@ -38,4 +38,22 @@ import Testing
     }
     #expect(server.requests.count == 1)
   }
+
+  @Test(arguments: TransportKind.allCases) func anAnswerWithTwoLengthsIsNotBelieved(_ kind: TransportKind) async throws {
+    let server = try ScriptedServer { request in
+      guard request.target == "/two" else { return [.send(ScriptedServer.ok(Array("good".utf8)))] }
+      let smuggled = "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+      return [.send(Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\(smuggled)".utf8))]
+    }
+    let origin = server.origin
+    try await onS3Worker { (reactor: Reactor) async throws in
+      let rig = TransportRig(kind, reactor)
+      for _ in 0..<3 {
+        let error = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/two")) }
+        #expect(error?.kind == .broken && error?.message.contains("length") == true, "\(error?.message ?? "believed")")
+        #expect(try await rig.whole(rig.begin("GET", origin, "/")).body == Array("good".utf8), "the connection is not used again")
+      }
+      #expect(rig.pool.freeCount == rig.pool.blocksMax)
+    }
+  }
 }
