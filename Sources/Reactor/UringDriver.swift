@@ -9,7 +9,7 @@ internal import CLinux
 internal import CUring
 internal import Glibc
 
-public final class UringDriver: FileOperations {
+public final class UringDriver: CountingFileOperations {
   /// Submission queue entries; completions have twice as many.
   static let entriesMax = 256
   /// Steps in the kernel at once.
@@ -22,7 +22,7 @@ public final class UringDriver: FileOperations {
   private static let completionsBatch = 64
 
   public private(set) var reason: String?
-  public private(set) var runningCount = 0
+  public internal(set) var runningCount = 0
   /// `io_uring_enter` calls made; tests compare it with the number of requests.
   public private(set) var submitCount: UInt64 = 0
 
@@ -125,14 +125,6 @@ public final class UringDriver: FileOperations {
       request.refuse(ENOBUFS)
       finish(request)
     }
-  }
-
-  private func finish(_ request: FileRequest) {
-    runningCount -= 1
-    request.finish()
-    guard request.isForgotten else { return }
-    request.closeWhatWasRefused()
-    recycle(request)
   }
 
   // MARK: Submission, once per turn

@@ -24,6 +24,22 @@ public protocol FileOperations: AnyObject {
   func close()
 }
 
+/// What the implementations share.
+protocol CountingFileOperations: FileOperations {
+  var runningCount: Int { get set }
+}
+
+extension CountingFileOperations {
+  /// All steps are answered: wakes who waits; a request nobody waits for goes back to the pool.
+  func finish(_ request: FileRequest) {
+    runningCount -= 1
+    request.finish()
+    guard request.isForgotten else { return }
+    request.closeWhatWasRefused()
+    recycle(request)
+  }
+}
+
 /// Which implementation to use.
 public enum FileOperationsMode: String, Sendable {
   /// The ring if there is one.

@@ -7,9 +7,9 @@ internal import CLinux
 internal import CUring
 internal import Glibc
 
-public final class PlainFileOperations: FileOperations {
+public final class PlainFileOperations: CountingFileOperations {
   public let reason: String?
-  public private(set) var runningCount = 0
+  public internal(set) var runningCount = 0
   public private(set) var isClosed = false
 
   private let reactor: Reactor
@@ -58,14 +58,6 @@ public final class PlainFileOperations: FileOperations {
       finish(request)
     }
     batch.removeAll(keepingCapacity: true)
-  }
-
-  private func finish(_ request: FileRequest) {
-    runningCount -= 1
-    request.finish()
-    guard request.isForgotten else { return }
-    request.closeWhatWasRefused()
-    recycle(request)
   }
 }
 

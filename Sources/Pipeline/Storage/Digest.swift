@@ -96,6 +96,20 @@ extension MD5 {
   }
 }
 
+/// Digests used again, one for each object on its way. - Thread: its owner's.
+struct MD5Pool {
+  /// Kept at the most; beyond it they are freed.
+  static let sparesMax = 64
+  private var spares: [MD5] = []
+
+  mutating func take() -> MD5 { spares.popLast() ?? MD5() }
+
+  mutating func giveBack(_ md5: MD5) {
+    md5.start()
+    if spares.count < Self.sparesMax { spares.append(md5) }
+  }
+}
+
 /// SHA-256 over pieces; a copy goes on from where the original stood.
 struct SHA256 {
   static let blockBytes = 64

@@ -13,8 +13,8 @@ private final class Comparison {
 
 extension FileDestination {
   func adopt(_ request: ObjectRequest, _ body: any ObjectBody, _ place: Place, _ target: TargetFile) async throws(StoreError) -> PutOutcome {
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = digests.take()
+    defer { digests.giveBack(md5) }
     let theirs = Comparison()
     var offset: Int64 = 0
     while let block = try await body.next() {

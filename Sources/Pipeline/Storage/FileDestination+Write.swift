@@ -32,8 +32,8 @@ extension FileDestination {
   /// Takes the body to its end.
   /// - Returns: the MD5 of what was written. - Errors: besides I/O, `checksumMismatch` and `sourceChanged`.
   func fill(_ temporary: TemporaryFile, _ request: ObjectRequest, _ body: any ObjectBody) async throws(StoreError) -> MD5Digest {
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = digests.take()
+    defer { digests.giveBack(md5) }
     var writes = Deque<Write>()
     var offset: Int64 = 0
     var endsInHole = false

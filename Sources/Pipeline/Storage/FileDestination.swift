@@ -22,7 +22,7 @@ public final class FileDestination: ObjectDestination {
   let pool: BlockPool
   let syncs: DirectorySync
   let records: CopyRecords
-  private var sparesMD5: [MD5] = []
+  var digests = MD5Pool()
 
   /// - Parameter location: opened by `FileLocation.openTarget`.
   public init(location: FileLocation, files: any FileOperations, pool: BlockPool) {
@@ -118,11 +118,4 @@ public final class FileDestination: ObjectDestination {
   // MARK: Helpers of the steps
 
   func targetError(_ code: Int32, _ call: String, _ path: [UInt8]) -> StoreError { .target(code, call, location.fullPath(path)) }
-
-  func takeMD5() -> MD5 { sparesMD5.popLast() ?? MD5() }
-
-  func giveBack(_ md5: MD5) {
-    md5.start()
-    if sparesMD5.count < 64 { sparesMD5.append(md5) }
-  }
 }

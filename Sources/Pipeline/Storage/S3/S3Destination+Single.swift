@@ -8,8 +8,8 @@ extension S3Destination {
     guard Int64(block?.count ?? 0) == body.info.size else { return try await putPieces(copy, block, body) }
     // Nil only if the source is still what it said.
     guard try await body.next() == nil else { throw .changed(S3Source.name(copy.request)) }
-    let md5 = takeMD5()
-    defer { giveBack(md5) }
+    let md5 = digests.take()
+    defer { digests.giveBack(md5) }
     if let block { md5.add(block.filled) }
     let digest = md5.finish()
     if let expected = copy.md5, expected != digest { throw differs(copy, read: digest, expected) }

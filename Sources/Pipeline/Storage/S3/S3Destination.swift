@@ -42,7 +42,7 @@ public final class S3Destination: ObjectDestination {
   let placement: S3Placement
   /// Keys whose last copy could not be confirmed: what is there is not trusted, whatever it says of itself.
   var suspects: Set<String> = []
-  private var sparesMD5: [MD5] = []
+  var digests = MD5Pool()
   /// For objects of several blocks.
   private(set) lazy var lanes: DigestLanes = {
     guard let reactor = Reactor.current else { preconditionFailure("not on a worker") }
@@ -152,13 +152,6 @@ public final class S3Destination: ObjectDestination {
     headers += S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes).headers
     if let storageClass = placement.storageClass { headers.append(HTTPHeader("x-amz-storage-class", storageClass)) }
     return headers
-  }
-
-  func takeMD5() -> MD5 { sparesMD5.popLast() ?? MD5() }
-
-  func giveBack(_ md5: MD5) {
-    md5.start()
-    if sparesMD5.count < 64 { sparesMD5.append(md5) }
   }
 
   func mismatch(_ copy: S3Copy, _ what: String) -> StoreError {
