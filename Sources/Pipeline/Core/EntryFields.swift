@@ -17,6 +17,9 @@ public struct ContentKinds: OptionSet, Hashable, Sendable {
   /// Something this build has no name for.
   public static let other = ContentKinds(rawValue: 128)
 
+  /// A full copy and nothing besides: its bytes, and what was known of it when these were written.
+  var isCopyAlone: Bool { contains(.data) && isSubset(of: [.data, .metadata, .multipart]) }
+
   init(_ slice: TextSlice, in text: Span<UInt8>) {
     switch ShortText(slice, in: text) {
     case .dataKind: self = .data
@@ -85,12 +88,18 @@ struct EntryFields: Sendable {
   }
 
   /// Hash of what is to be done with which version: equal for a repeat of the same work and, as far as a hash goes,
-  /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs.
+  /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs. Updates of one
+  /// version, which share its time and MD5, are told apart by all they say.
   /// - Parameter orderKey: of the same entry.
   func dedupeHash(_ orderKey: UInt64, in text: Span<UInt8>) -> UInt64 {
     var hash = OrderKey.part(versionId, nil, in: text, seed: orderKey)
     hash = OrderKey.part(lastModified, nil, in: text, seed: hash)
     hash = OrderKey.part(contentMD5, nil, in: text, seed: hash)
+    if !content.isCopyAlone {
+      var whole = value
+      whole.firstEscape = whole.end  // as it stands, escapes and all
+      hash = OrderKey.part(whole, nil, in: text, seed: hash)
+    }
     hash = OrderKey.fold(hash ^ UInt64(content.rawValue) ^ (isDeleteMarker ? 1 << 32 : 0))
     return hash == 0 ? 1 : hash
   }
