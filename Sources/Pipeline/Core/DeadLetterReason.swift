@@ -56,4 +56,6 @@ public enum SkipReason: String, Hashable, Sendable, CaseIterable {
   case bucketMetadata = "bucket-metadata"
   /// `type` is `del`: the ingestion topic has these, replication does not act on them.
   case deleteOperation = "delete-operation"
+  /// The source has the object, or this version of it, no longer: there is nothing to copy and nowhere to show a status.
+  case sourceGone = "source-gone"
 }

@@ -82,7 +82,7 @@ public final class S3SourceCatalog: SourceCatalog {
       let root = try client.document(try await exchange.answer(), request)
       return S3Client.tags(root).replicationStatuses
     } catch {
-      guard error.reason == .sourceNotFound else { throw error }
+      guard error.isGoneAtSource else { throw error }
       return nil
     }
   }

@@ -74,7 +74,7 @@ public final class S3StatusStore: SourceStatusStore {
     do throws(StoreError) {
       return try await client.tags(version.bucket, version.key, version: S3Client.versionQuery(version.versionId))
     } catch {
-      guard error.reason == .sourceNotFound else { throw error }
+      guard error.isGoneAtSource else { throw error }
       return nil
     }
   }

@@ -7,7 +7,10 @@ internal import Reactor
 public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Stable names: shown in failed lists, counted in metrics.
   public enum Reason: String, Hashable, Sendable, CaseIterable {
+    /// The object, or this version of it: it was deleted since.
     case sourceNotFound = "SourceNotFound"
+    /// Where the object should be: more likely a mistake in the configuration than a deletion.
+    case sourceBucketMissing = "SourceBucketMissing"
     case sourceUnreadable = "SourceUnreadable"
     case sourceNotAFile = "SourceNotAFile"
     case sourceChanged = "SourceChanged"
@@ -54,6 +57,9 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     self.isRetryable = isRetryable
     self.message = message
   }
+
+  /// The source has no such object, whatever the reason.
+  var isGoneAtSource: Bool { reason == .sourceNotFound || reason == .sourceBucketMissing }
 
   /// The code shown in failed lists.
   public var code: String { reason.rawValue }

@@ -53,6 +53,7 @@ public final class StoreReplicator: EntryReplicator {
           await succeeded(outcome, request, sites: allSites ?? entry.sites), targetVersionId: receipt?.targetVersionId,
           source: receipt?.source)
       }
+      if error.reason == .sourceNotFound { return WorkResult(await gone(request, sites: allSites ?? entry.sites)) }
       if isHeld, error.isOutage, error.side == .target, error.isRetryable, Instant.nowUncached() - course.start < Self.outageMax { continue }
       guard let rest = course.rest(after: error, policy) else {
         return WorkResult(await failed(error, request, attempts: course.attempts, sites: allSites ?? entry.sites))
@@ -104,6 +105,14 @@ public final class StoreReplicator: EntryReplicator {
     case .skippedAlreadyThere, .skippedNewerThere, .nothingToRemove, .skippedPresentAgain: return .alreadyThere
     case .failed: preconditionFailure("a failure has not succeeded")
     }
+  }
+
+  /// Deleted before it was copied (BB 5.4, outcome ObjNotFound at the source): whatever it was listed for is over as well.
+  private func gone(_ request: ObjectRequest, sites: [String]) async -> WorkOutcome {
+    if let failedList, let error = await failedList.clear(FailedVersion(request)) {
+      return await failed(.records(error), request, attempts: 1, sites: sites)
+    }
+    return .skipped(.sourceGone)
   }
 
   private func failed(_ error: StoreError, _ request: ObjectRequest, attempts: Int, sites: [String]) async -> WorkOutcome {

@@ -123,11 +123,15 @@ import Testing
     #expect(bench.runUntil { status.messages.count == 1 })
     #expect(status.messages[0].key == "photos%2Fcat.png")
     #expect(status.messages[0].value == EntryEncoder.republished(entry, as: .status(site: "east", .completed, versionId: nil)))
-    try bench.produce(StatusBench.topics.entries, [], bench.entry("missing", size: 4).payload)
+    // One that cannot be copied, and one that was deleted meanwhile, of which nothing is told.
+    try bench.produce(StatusBench.topics.entries, [], bench.entry("gone", size: 4).payload)
+    #expect(mkdir("\(bench.source.path)/photos/a-directory", 0o755) == 0)
+    try bench.produce(StatusBench.topics.entries, [], bench.entry("a-directory", size: 4).payload)
     #expect(bench.runUntil { status.messages.count == 2 })
-    #expect(status.messages[1].reason == "SourceNotFound")
+    #expect(status.messages[1].key == "photos%2Fa-directory")
+    #expect(status.messages[1].reason == "SourceNotAFile")
     #expect(status.messages[1].attempts == "1")
-    #expect(bench.runUntil { bench.controllers[0].inFlightCount == 0 })
+    #expect(bench.runUntil { bench.controllers[0].inFlightCount == 0 && bench.controllers[0].counters.skipped == 1 })
     // Both ends together: the processor makes of them what the source shows.
     try bench.startStatusProcessor()
     #expect(bench.runUntil { bench.attribute("cat.png", "replication-status") == "PROCESSING" })

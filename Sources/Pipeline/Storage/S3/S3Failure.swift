@@ -68,7 +68,8 @@ enum S3Failure {
     case "IncompleteBody": return Verdict(reason: .unavailable(side), isRetryable: true)
     case "NoSuchBucket":
       return Verdict(
-        reason: side == .source ? .sourceNotFound : .targetMissing, isRetryable: false, advice: side == .target ? "create the bucket" : nil)
+        reason: side == .source ? .sourceBucketMissing : .targetMissing, isRetryable: false,
+        advice: side == .source ? "check endpoint and bucket of the source" : "create the bucket")
     case "NoSuchKey", "NoSuchVersion", "ObjNotFound":
       return side == .source ? Verdict(reason: .sourceNotFound, isRetryable: false) : Verdict(reason: .targetMissing, isRetryable: true)
     case "NoSuchUpload": return Verdict(reason: .targetChanged, isRetryable: true)
