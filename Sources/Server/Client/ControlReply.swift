@@ -1,6 +1,7 @@
 // The API's answers as values.
 
 internal import Foundation
+internal import PipelineCore
 
 enum ControlReply {
   /// The name and text of an error body: `{"code":404,"description":"…","RouteNotFound":true}`.
@@ -24,6 +25,16 @@ enum ControlReply {
     } catch {
       throw .running("the answer cannot be understood: \(String(decoding: body.prefix(200), as: UTF8.self))")
     }
+  }
+
+  /// A list, to be printed again as it came.
+  static func array(_ body: [UInt8]) throws(CommandFailure) -> [JSONValue] {
+    do throws(JSONValue.Malformed) {
+      if case .array(let items) = try JSONValue(parsing: body, bytesMax: body.count) { return items }
+    } catch {
+      // Said below.
+    }
+    throw .running("the answer cannot be understood: \(String(decoding: body.prefix(200), as: UTF8.self))")
   }
 
   private static func object(_ body: [UInt8]) -> [String: Any]? {

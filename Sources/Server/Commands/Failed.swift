@@ -16,12 +16,17 @@ struct Failed: ParsableCommand {
 
   @OptionGroup var control: ControlOptions
 
+  func validate() throws { try FailedCalls.refuseAll(location) }
+
   func run() throws {
     let client = try control.client()
     let reply = try client.call(.get, FailedCalls.path(location.name, marker: marker))
-    if control.json { return control.printBody(reply) }
+    if control.json { return control.printBody(reply) }  // of a location nobody has the list is empty, as in the API
     let page = try ControlReply.decode(ControlReply.FailedPage.self, reply.body)
-    if page.Versions.isEmpty { return print("\(location.name): nothing has failed") }
+    if page.Versions.isEmpty {
+      try FailedCalls.requireLocation(location.name, client)
+      return print("\(location.name): nothing has failed")
+    }
     var table = TextTable(
       header: ["BUCKET", "KEY", "VERSION", "SIZE", "LAST MODIFIED", "TRIES", "REASON"], rightAligned: [3, 5])
     for item in page.Versions {
@@ -67,24 +72,29 @@ struct Retry: ParsableCommand {
     if all == (bucket != nil) { throw ValidationError("say --all, or name a bucket and a key") }
     if bucket != nil && key == nil { throw ValidationError("name a key as well") }
     if all && force { throw ValidationError("--force is for one object") }
+    if all && versionId != nil { throw ValidationError("--version-id is for one object") }
+    try FailedCalls.refuseAll(location)
   }
 
   func run() throws {
     let client = try control.client()
     let wanted = all ? try FailedCalls.everything(at: location.name, client) : [named]
-    if wanted.isEmpty { return print("\(location.name): nothing has failed") }
-    var queued = 0
+    if wanted.isEmpty {
+      try FailedCalls.requireLocation(location.name, client)
+      return print(control.json ? "[]" : "\(location.name): nothing has failed")
+    }
+    var queued: [JSONValue] = []
     for start in stride(from: 0, to: wanted.count, by: FailedCalls.retriesPerCallMax) {
       let part = wanted[start..<min(start + FailedCalls.retriesPerCallMax, wanted.count)]
       let reply = try client.call(.post, "/_/crr/failed", body: FailedCalls.body(Array(part), at: location.name, force: force))
-      if control.json { control.printBody(reply) }
-      queued += try ControlReply.decode([ControlReply.FailedItem].self, reply.body).count
+      queued += try ControlReply.array(reply.body)
     }
-    if !control.json { print("\(location.name): \(queued) of \(wanted.count) will be tried again") }
-    if queued == 0 && !force {
+    if control.json { print(JSONValue.array(queued)) }
+    if !control.json { print("\(location.name): \(queued.count) of \(wanted.count) will be tried again") }
+    if queued.isEmpty && !force {
       throw CommandFailure.running("no failure of it is recorded; --force tries it all the same")
     }
-    if queued < wanted.count { throw SilentExit(status: ExitStatus.failed) }
+    if queued.count < wanted.count { throw SilentExit(status: ExitStatus.failed) }
   }
 
   private var named: ControlReply.FailedItem {
@@ -98,6 +108,16 @@ enum FailedCalls {
   static let retriesPerCallMax = 200
   /// A list of a million failures ends here; the rest is for the next `retry`.
   static let pagesMax = 10_000
+
+  /// Each location has a list of its own.
+  static func refuseAll(_ location: LocationArgument) throws {
+    if location.name == "all" { throw ValidationError("name one location: each has a list of its own") }
+  }
+
+  /// An empty list may be that of a location nobody has. - Errors: the daemon's answer then, a 404.
+  static func requireLocation(_ location: String, _ client: ControlClient) throws(CommandFailure) {
+    _ = try client.call(.get, "/_/crr/status/\(ControlURL.segment(location))")
+  }
 
   static func path(_ location: String, marker: Int64?) -> String {
     "/_/crr/failed?sitename=\(ControlURL.segment(location))" + (marker.map { "&marker=\($0)" } ?? "")

@@ -7,22 +7,16 @@ struct Health: ParsableCommand {
     abstract: "Asks the daemon whether it is alive and ready.",
     discussion: "Exit code 0: ready. 1: it cannot be reached, or something it needs is away; the reasons are printed.")
 
-  @Option(help: ArgumentHelp("The daemon's API. Default: $DOWNBEAT_URL, then \(ControlURL.standard).", valueName: "url"))
-  var url: String?
-
-  @Flag(help: "Print the daemon's answer as it came.")
-  var json = false
+  @OptionGroup var control: ControlOptions
 
   func run() throws {
-    var control = ControlOptions()
-    control.url = url
     let client = try control.client()
     let ready = try client.send(.get, "/_/ready")
-    if json { control.printBody(ready) }
+    if control.json { control.printBody(ready) }
     guard ready.status == 200 else {
       throw CommandFailure.running("\(client.url) is not ready (\(ready.status)): \(Self.reasons(ready.body))")
     }
-    if !json { print("\(client.url): ready") }
+    if !control.json { print("\(client.url): ready") }
   }
 
   private static func reasons(_ body: [UInt8]) -> String {

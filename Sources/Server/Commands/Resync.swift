@@ -64,7 +64,7 @@ struct ResyncCommand: ParsableCommand {
       let hosts = plan.configuration.kafka.hosts.map(\.description).joined(separator: ",")
       properties = try LocationPlanner(plan: plan, bootstrapServers: hosts).properties()
     } catch {
-      throw CommandFailure.running(error.description)
+      throw error.isConfiguration ? CommandFailure.usage(error.description) : .running(error.description)
     }
     guard let source else { throw CommandFailure.usage("a source of this type cannot be listed by this build") }
     let result = try ResyncSession(settings(plan), source, properties, log).run()

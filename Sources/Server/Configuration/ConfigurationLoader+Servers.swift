@@ -17,6 +17,8 @@ extension ConfigurationLoader {
     result.hosts = section.hostPorts("hosts", defaultPort: Self.kafkaPort) ?? []
     if result.hosts.isEmpty && !section.has("hosts") && !purpose.embedded && !purpose.roles.isEmpty {
       section.missing("hosts", "unless the daemon runs embedded")
+    } else if !result.hosts.isEmpty && purpose.embedded && !purpose.roles.isEmpty {
+      section.note("hosts", "with --embedded these brokers are used instead of the one inside; leave the field out for that")
     }
     result.site = section.string("site")
     result.staticMembership = section.bool("staticMembership", default: false)
@@ -26,6 +28,7 @@ extension ConfigurationLoader {
     result.backlogMetricsPath = backlog.string("zkPath", default: result.backlogMetricsPath)
     result.backlogMetricsIntervalS = backlog.int("intervalS", in: 1...86_400, default: result.backlogMetricsIntervalS)
     backlog.finish()
+    if section.has("backlogMetrics") { section.note("backlogMetrics", "not used by Downbeat") }
     result.properties = kafkaProperties(section.section("properties"))
     result.topicPrefix = context.environment["KAFKA_TOPIC_PREFIX"] ?? ""
     section.finish(unused: ["compressionType", "requiredAcks"])

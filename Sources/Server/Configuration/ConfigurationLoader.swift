@@ -64,11 +64,13 @@ struct ConfigurationLoader {
     result.metricsTopic = metrics.topic("topic", default: result.metricsTopic, prefix: result.kafka.topicPrefix)
     metrics.finish(unused: ["groupIdPrefix"])
     let extensions = root.section("extensions")
-    let replication = ReplicationReader(context: context, purpose: purpose, topicPrefix: result.kafka.topicPrefix)
+    let replication = ReplicationReader(
+      context: context, purpose: purpose, topicPrefix: result.kafka.topicPrefix, hasBrokers: !result.kafka.hosts.isEmpty)
     result.replication = replication.read(extensions.section("replication"))
     result.ingestion = ingestion(extensions.section("ingestion"), prefix: result.kafka.topicPrefix)
     let gc = extensions.section("gc")
     result.gcTopic = gc.topic("topic", default: result.gcTopic, prefix: result.kafka.topicPrefix)
+    if gc.has("topic") { gc.note("topic", "not used by Downbeat") }
     gc.finish(unused: ["auth", "consumer", "probeServer", "circuitBreaker"])
     extensions.finish(unused: ["lifecycle", "mongoProcessor", "mdProcessor", "notification", "oplogPopulator"])
     result.lifecycleLocations = LocationConfigFile.names(beside: context)
@@ -127,6 +129,7 @@ struct ConfigurationLoader {
       root.error("replicationGroupId", "must be exactly 7 bytes, not \(id.utf8.count)")
       return standard
     }
+    root.note("replicationGroupId", "not used by Downbeat")
     return id
   }
 

@@ -9,6 +9,8 @@ struct ReplicationReader {
   let context: LoadContext
   let purpose: ConfigurationPurpose
   let topicPrefix: String
+  /// Entries come from brokers that the file names.
+  let hasBrokers: Bool
 
   func read(_ section: Section) -> Configuration.Replication {
     var result = Configuration.Replication()
@@ -16,10 +18,15 @@ struct ReplicationReader {
     let entries = locations(destination)
     result.locations = entries.map(\.location)
     destination.finish(unused: ["transport", "auth"])
-    result.source = source(section.section("source"), isNeeded: needsSource(result.locations))
+    let sourceSection = section.section("source")
+    result.source = source(sourceSection, isNeeded: needsSource(result.locations))
+    if case .s3? = result.source, purpose.embedded, !hasBrokers, needsSource(result.locations) {
+      sourceSection.error("type", "the daemon lists and follows directories only: name kafka.hosts, from which entries of an S3 source come")
+    }
     checkOverlaps(source: result.source, entries)
     result.topic = section.topic("topic", default: result.topic, prefix: topicPrefix)
     result.dataMoverTopic = section.topic("dataMoverTopic", default: result.dataMoverTopic, prefix: topicPrefix)
+    for name in ["dataMoverTopic", "objectSizeMetrics"] where section.has(name) { section.note(name, "not used by Downbeat") }
     result.statusTopic = section.topic("replicationStatusTopic", default: result.statusTopic, prefix: topicPrefix)
     result.failedTopic = section.topic("replicationFailedTopic", default: result.failedTopic, prefix: topicPrefix)
     result.deadLetterTopic = section.topic("deadLetterTopic", default: result.deadLetterTopic, prefix: topicPrefix)

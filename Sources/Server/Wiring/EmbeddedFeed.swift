@@ -77,7 +77,8 @@ final class EmbeddedFeed {
 
   private func received(_ event: PopulatorEvent) {
     switch event {
-    case .note(let text): log.notice("populator", metadata: ["note": "\(text)"])
+    // Also where only warnings are shown, as in quickstart.
+    case .note(let text): log.warning("populator", metadata: ["note": "\(text)"])
     case .unable(let text): log.critical("populator cannot work", metadata: ["error": "\(text)"])
     case .failed, .listed: break
     }

@@ -54,9 +54,13 @@ struct LocationPlanner {
   }
 
   func properties() throws(NodeFailure) -> KafkaProperties {
+    let kafka = plan.configuration.kafka
+    var user = kafka.properties.mapValues { $0.reveal() }
+    // Backbeat's names for two of librdkafka's properties, which win where both are given.
+    if let site = kafka.site, user["client.rack"] == nil { user["client.rack"] = site }
+    if user["message.max.bytes"] == nil { user["message.max.bytes"] = String(kafka.maxRequestSizeBytes) }
     do throws(KafkaPropertyError) {
-      return try KafkaProperties(
-        bootstrapServers: bootstrapServers, user: plan.configuration.kafka.properties.mapValues { $0.reveal() })
+      return try KafkaProperties(bootstrapServers: bootstrapServers, user: user)
     } catch {
       throw NodeFailure("kafka.properties: \(error)")
     }

@@ -41,7 +41,7 @@ struct SourceAccess: Sendable {
         makeStatusStore: { _ in FileStatusStore(statuses) },
         makeCatalog: { _ in FileSourceCatalog(path: path, statuses: statuses) })
     } catch {
-      throw NodeFailure("source: \(error.message)")
+      throw NodeFailure("source: \(error.message)", isConfiguration: true)
     }
   }
 }

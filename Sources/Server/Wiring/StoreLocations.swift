@@ -50,7 +50,7 @@ struct StoreLocations {
           ? nil
           : FileSourceStatus(location: location, fallbackDirectory: "\(plan.stateDirectory)/source-status", note: Self.note(log, root))
       } catch {
-        throw NodeFailure("source: \(error.message)")
+        throw NodeFailure("source: \(error.message)", isConfiguration: true)
       }
     case .cloudserver?, nil:
       source = nil
@@ -67,7 +67,7 @@ struct StoreLocations {
     do throws(StoreError) {
       destination = try FileLocation.openTarget(target.path, layout: layout, note: Self.note(log, target.path))
     } catch {
-      throw NodeFailure("location \(site): \(error.message)")
+      throw NodeFailure("location \(site): \(error.message)", isConfiguration: true)
     }
     let policy = plan.tree != nil ? Self.quickstartRetry : retry(.file)
     let work = try work(site, failedList, policy, breaker: nil) { context in

@@ -183,6 +183,7 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
 
   @Test func healthFollowsReadiness() throws {
     #expect(try control(["health"], [CannedServer.reply(200, "OK")]).code == 0)
+    #expect(try control(["health", "--service", "crr"], [CannedServer.reply(200, "OK")]).code == 0)
     let sick = try control(["health"], [CannedServer.reply(500, #"[{"component":"Consumer","status":"NOT_READY","site":"a"}]"#)])
     #expect(sick.code == 1)
     #expect(sick.output.hasSuffix(" is not ready (500): Consumer of a: NOT_READY\n"))
@@ -200,8 +201,14 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
         more: downbeat failed a b --marker 42
 
         """)
-    let none = try control(["failed", "a"], [CannedServer.reply(200, #"{"IsTruncated":false,"Versions":[]}"#)])
+    let empty = CannedServer.reply(200, #"{"IsTruncated":false,"Versions":[]}"#)
+    let none = try control(["failed", "a"], [empty, CannedServer.reply(200, #"{"a":"enabled"}"#)])
     #expect(none.output == "a: nothing has failed\n")
+    #expect(none.requests.last == "GET /_/crr/status/a HTTP/1.1")
+    let unknown = CannedServer.reply(404, #"{"code":404,"description":"no location b","RouteNotFound":true}"#)
+    let nobodys = try control(["failed", "b"], [empty, unknown])
+    #expect(nobodys.code == 1 && nobodys.output.contains("no location b"), "\(nobodys.output)")
+    #expect(try downbeat(["failed", "all"]).code == 2)
   }
 
   @Test func retryAllAsksForEveryPageOnce() throws {
@@ -229,6 +236,11 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     #expect(try downbeat(["retry", "a"]).code == 2)
     #expect(try downbeat(["retry", "a", "b"]).code == 2)
     #expect(try downbeat(["retry", "a", "b", "k", "--all"]).code == 2)
+    #expect(try downbeat(["retry", "a", "--all", "--version-id", "v"]).code == 2)
+    #expect(try downbeat(["retry", "all", "--all"]).code == 2)
+    let nothing = CannedServer.reply(200, #"{"IsTruncated":false,"Versions":[]}"#)
+    let json = try control(["retry", "a", "--all", "--json"], [nothing, CannedServer.reply(200, #"{"a":"enabled"}"#)])
+    #expect(json.output == "[]\n")
   }
 
   @Test func anAnswerThatIsNoHTTPIsSaid() throws {

@@ -29,7 +29,10 @@ import Testing
           queueProcessor: { groupId: backbeat-replication-group, concurrency: 20, workerThreads: 2, pauseMode: hold }
       """
     let loaded = load(text)
-    #expect(loaded.remarks == [])
+    #expect(
+      loaded.remarks == [
+        "config.yaml:3:17: note: kafka.hosts: with --embedded these brokers are used instead of the one inside; leave the field out for that"
+      ])
     let configuration = try #require(loaded.configuration)
     #expect(configuration.nodeID == "node-a")
     #expect(configuration.kafka.hosts == [HostPort(host: "127.0.0.1", port: 9092)])
@@ -55,6 +58,19 @@ import Testing
     #expect(processor.group(site: "archive") == "backbeat-replication-group-archive")
   }
 
+  @Test func anS3SourceNeedsBrokersThatItsEntriesComeFrom() {
+    let text = """
+      extensions:
+        replication:
+          source: { type: s3, endpoint: "http://127.0.0.1:9000", credentials: { accessKey: AK, secretKey: SK } }
+          destination: { bootstrapList: [{ site: archive, type: file, path: /srv/archive }] }
+      """
+    let alone = load(text)
+    #expect(alone.configuration == nil)
+    #expect(alone.remarks.count == 1 && alone.remarks.allSatisfy { $0.contains("source.type") && $0.contains("kafka.hosts") }, "\(alone.remarks)")
+    #expect(load("kafka: { hosts: \"127.0.0.1:9092\" }\n" + text).configuration != nil)
+  }
+
   @Test func backbeatsOwnFileLoadsWithNotesOnly() throws {
     let fixture = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
     let loaded = ConfigurationLoader.load(
@@ -68,7 +84,8 @@ import Testing
         "extensions.gc.consumer", "extensions.ingestion.auth", "extensions.ingestion.zookeeperPath",
         "extensions.ingestion.cronRule", "extensions.ingestion.maxParallelReaders", "extensions.ingestion.probeServer",
         "extensions.replication.destination.transport", "extensions.replication.destination.auth", "log.dumpLevel",
-        "server.host", "extensions.replication.source.auth.vault",
+        "server.host", "extensions.replication.source.auth.vault", "replicationGroupId", "kafka.backlogMetrics", "extensions.gc.topic",
+        "extensions.replication.dataMoverTopic", "extensions.replication.objectSizeMetrics",
       ])
     #expect(loaded.diagnostics.allSatisfy { $0.message == "not used by Downbeat" })
     let configuration = try #require(loaded.configuration)

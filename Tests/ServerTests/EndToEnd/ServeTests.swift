@@ -190,6 +190,14 @@ private final class ServeBench {
     #expect(process.output.count(of: "ordinary calls") == 1)
   }
 
+  @Test(arguments: ["source", "west"]) func aDirectoryThatIsMissingExitsTwoNamingIt(name: String) throws {
+    let bench = try ServeBench()
+    #expect(rename("\(bench.directory.path)/\(name)", "\(bench.directory.path)/elsewhere") == 0)
+    let process = try bench.start()
+    #expect(process.wait() == .exited(2))
+    #expect(process.output.contains("\(bench.directory.path)/\(name): "), "\(process.output)")
+  }
+
   @Test func wrongConfigurationsExitTwoNamingFileAndLine() throws {
     let bench = try ServeBench()
     try writeFile(bench.configuration, "server: { port: many }\n")
