@@ -111,8 +111,9 @@ final class FleetTrace {
     var committed: [Int] = []
     /// Of processes that were stopped with SIGTERM. There must be none.
     var afterStop = 0
-    /// Of processes that lived on. The mock refuses commits from the moment a group rebalances, a real broker takes them
-    /// until all have joined; so here, and only here, what finished since the last commit is done again.
+    /// Of processes that lived on, or had lost the partition to others before they died. The mock refuses commits from the moment
+    /// a group rebalances, a real broker takes them until all have joined; so here, and only here, what finished since the last
+    /// commit is done again, sooner or later.
     var byRebalance = 0
   }
 
@@ -120,11 +121,18 @@ final class FleetTrace {
   /// - Parameter place: partition and offset of an entry.
   func repeats(_ place: (Int) -> (partition: Int, offset: Int64)) -> Repeats {
     var result = Repeats()
+    var starts: [Int: [(ns: Int64, life: Int)]] = [:]
+    for (version, list) in runs {
+      for run in list { starts[place(version).partition, default: []].append((run.startNs, run.life)) }
+    }
+    starts = starts.mapValues { $0.sorted { $0.ns < $1.ns } }
     for (version, list) in runs where list.count > 1 {
       let sorted = list.sorted { $0.startNs < $1.startNs }
       for (run, next) in zip(sorted, sorted.dropFirst()) {
         let life = lives[run.life]
-        guard next.startNs > life.diedNs, let death = life.death else {
+        let (partition, offset) = place(version)
+        let wasLost = Self.isStarted(starts[partition] ?? [], between: run.startNs, and: life.diedNs, notBy: run.life)
+        guard next.startNs > life.diedNs, !wasLost, let death = life.death else {
           result.byRebalance += 1
           continue
         }
@@ -132,12 +140,22 @@ final class FleetTrace {
         case .stopped: result.afterStop += 1
         case .killed:
           result.byKill[run.life, default: 0] += 1
-          let (partition, offset) = place(version)
           if next.startNs > life.committedNs, offset < life.committed[partition] ?? 0 { result.committed.append(version) }
         }
       }
     }
     return result
+  }
+
+  /// Whether another life has begun something of a partition meanwhile, and so had it. - Parameter starts: by time.
+  private static func isStarted(_ starts: [(ns: Int64, life: Int)], between begin: Int64, and end: Int64, notBy life: Int) -> Bool {
+    var low = 0
+    var high = starts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if starts[middle].ns <= begin { low = middle + 1 } else { high = middle }
+    }
+    return starts[low...].prefix { $0.ns < end }.contains { $0.life != life }
   }
 
   /// Of one life that was ended by a kill, by partition: which entries others did again, and how long before the kill they had ended.
