@@ -76,10 +76,10 @@ enum OpenAPI {
       ]),
     path(
       "/{service}/locations", [service],
-      [operation("get", "locations", "Effective state and figures of every location", [(200, "Locations")])]),
+      [operation("get", "locations", "Effective state and figures of every location", [(200, "Locations"), (503, "Error")])]),
     path(
       "/{service}/locations/{location}", [service, location],
-      [operation("get", "locationOf", "Effective state and figures of one location", [(200, "Location"), (404, "Error")])]),
+      [operation("get", "locationOf", "Effective state and figures of one location", [(200, "Location"), (404, "Error"), (503, "Error")])]),
   ].joined(separator: ",\n")
 
   private static func query(_ name: String, _ description: String, isRequired: Bool = false) -> String {
@@ -91,7 +91,8 @@ enum OpenAPI {
   }
 
   private static let object = [
-    segment("bucket", "Bucket"), segment("key", "Object key; may hold slashes"), query("versionId", "Encoded version id", isRequired: true),
+    segment("bucket", "Bucket"), segment("key", "Object key; may hold slashes"),
+    query("versionId", "Encoded version id; null: of an object without versions", isRequired: true),
   ]
 
   private static let otherPaths: String = [

@@ -12,25 +12,34 @@ extension Routes {
   func answerState(_ view: StateView, _ controlled: ControlledService, _ choice: LocationChoice, _ responder: Responder) {
     if let kept = cache.response(view, controlled, choice, revision: service.revision) { return responder.respond(kept) }
     let keys = keys(controlled, choice)
-    guard worstKnowledge(of: keys) == .unconfirmed else { return answerKnown(view, keys, controlled, choice, responder) }
-    service.confirm(keys) { [self] in answerKnown(view, keys, controlled, choice, responder) }
+    whenKnown(keys, responder) { [self] staleSeconds in
+      let response = ControlBodies.states(view, keys, service)
+      if staleSeconds == nil {
+        // Asking again sets the cache to the revision just rendered: it may have changed while confirming.
+        _ = cache.response(view, controlled, choice, revision: service.revision)
+        cache.keep(response, view, controlled, choice)
+      }
+      responder.respond(Self.response(response, staleSeconds))
+    }
   }
 
-  private func answerKnown(
-    _ view: StateView, _ keys: [LocationKey], _ controlled: ControlledService, _ choice: LocationChoice, _ responder: Responder
-  ) {
+  /// Goes on when the desired states of `keys` may be shown, with the age of what is only the last known; else answers 503.
+  private func whenKnown(_ keys: [LocationKey], _ responder: Responder, _ show: @escaping (_ staleSeconds: Int?) -> Void) {
+    guard worstKnowledge(of: keys) == .unconfirmed else { return ifKnown(keys, responder, show) }
+    service.confirm(keys) { [self] in ifKnown(keys, responder, show) }
+  }
+
+  private func ifKnown(_ keys: [LocationKey], _ responder: Responder, _ show: (_ staleSeconds: Int?) -> Void) {
     switch worstKnowledge(of: keys) {
     case .unknown: responder.respond(APIError.unavailable("The state has not been read yet: the state store is away."))
     case .unconfirmed: responder.respond(APIError.unavailable("The state store did not confirm the state in time."))
-    case .stale(let seconds):
-      responder.respond(ControlBodies.states(view, keys, service).addingHeader("x-downbeat-stale", String(seconds)))
-    case .current:
-      let response = ControlBodies.states(view, keys, service)
-      // Asking again sets the cache to the revision just rendered: it may have changed while confirming.
-      _ = cache.response(view, controlled, choice, revision: service.revision)
-      cache.keep(response, view, controlled, choice)
-      responder.respond(response)
+    case .stale(let seconds): show(seconds)
+    case .current: show(nil)
     }
+  }
+
+  private static func response(_ response: Response, _ staleSeconds: Int?) -> Response {
+    staleSeconds.map { response.addingHeader("x-downbeat-stale", String($0)) } ?? response
   }
 
   /// Of several locations the least known decides; of stale ones the oldest.
@@ -95,14 +104,18 @@ extension Routes {
   func answerLocations(_ controlled: ControlledService, _ responder: Responder) {
     let keys = keys(controlled, .all)
     guard !keys.isEmpty else { return responder.respond(ControlBodies.locations([])) }
-    service.views(of: keys) { responder.respond(ControlBodies.locations($0)) }
+    whenKnown(keys, responder) { [self] staleSeconds in
+      service.views(of: keys) { responder.respond(Self.response(ControlBodies.locations($0), staleSeconds)) }
+    }
   }
 
   func answerLocation(_ key: LocationKey, _ responder: Responder) {
-    service.views(of: [key]) { views in
-      // It may have left the configuration in between.
-      guard let view = views.first else { return responder.respond(APIError.routeNotFound) }
-      responder.respond(ControlBodies.location(view))
+    whenKnown([key], responder) { [self] staleSeconds in
+      service.views(of: [key]) { views in
+        // It may have left the configuration in between.
+        guard let view = views.first else { return responder.respond(APIError.routeNotFound) }
+        responder.respond(Self.response(ControlBodies.location(view), staleSeconds))
+      }
     }
   }
 }

@@ -291,6 +291,25 @@ struct ControlRouteTests {
 
   // MARK: Details
 
+  @Test(arguments: ["GET /_/crr/locations", "GET /_/crr/locations/S1"]) func locationsSayHowWellTheyAreKnownAsStatusDoes(_ line: String) throws {
+    let api = try API()
+    api.service.knowledgeByLocation[key("S1")] = .unknown
+    #expect(try api.ask(line).isError(503, "ServiceUnavailable"))
+    api.service.knowledgeByLocation[key("S1")] = .stale(seconds: 7)
+    let stale = try api.ask(line)
+    #expect(stale.status == 200 && stale["x-downbeat-stale"] == "7")
+    api.service.knowledgeByLocation[key("S1")] = .unconfirmed
+    let confirmed = try api.ask(line)
+    #expect(confirmed.status == 200 && confirmed["x-downbeat-stale"] == nil)
+    #expect(api.service.confirming.contains(key("S1")))
+    api.service.knowledgeByLocation[key("S1")] = .unconfirmed
+    api.service.knowledgeConfirmed = .unconfirmed
+    #expect(try api.ask(line).isError(503, "ServiceUnavailable"))
+    // Of one location only its own counts.
+    api.service.knowledgeByLocation = [key("S1"): .unknown]
+    #expect(try api.ask("GET /_/crr/locations/S2").status == 200)
+  }
+
   @Test func locationsShowEveryMember() throws {
     let api = try API()
     var view = LocationView(location: "S1", state: .pausing)
