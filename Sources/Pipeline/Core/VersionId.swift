@@ -5,11 +5,13 @@
 public enum VersionId {
   public static let rawCount = 27
   public static let encodedCount = 32
+  /// Of an object in a bucket without versions, where it must have one.
+  public static let null = "null"
   private static let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
   private static let hex = Array("0123456789abcdef".utf8)
 
   public static func encode(_ raw: String) -> String {
-    if raw == "null" { return raw }
+    if raw == null { return raw }
     let bytes = Array(raw.utf8)
     guard bytes.count == rawCount, let first = number(bytes[0..<10]), let second = number(bytes[10..<20]) else {
       return String(decoding: bytes.flatMap { [hex[Int($0 >> 4)], hex[Int($0 & 15)]] }, as: UTF8.self)
@@ -24,7 +26,7 @@ public enum VersionId {
 
   /// - Returns: nil for what no version id encodes to.
   public static func decode(_ encoded: String) -> String? {
-    if encoded == "null" { return encoded }
+    if encoded == null { return encoded }
     let text = Array(encoded.utf8)
     guard text.count == encodedCount else { return text.count > encodedCount ? decodeHex(text) : decodeShortHex(text) }
     guard let first = unbase62(text[0..<6]), let second = unbase62(text[6..<12]), let rest = unbase62(text[12...]) else {

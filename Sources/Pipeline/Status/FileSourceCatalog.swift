@@ -18,8 +18,8 @@ public final class FileSourceCatalog: SourceCatalog {
   public func object(
     bucket: String, key: String, versionId: String?, sites: [String]
   ) async throws(StoreError) -> SourceObject? {
-    // A version of something that has none: it was never ours.
-    guard versionId == nil, let info = try statuses.file(bucket: bucket, key: key) else { return nil }
+    // A version of something that has none was never ours; `null` is a name for none.
+    guard versionId == nil || versionId == VersionId.null, let info = try statuses.file(bucket: bucket, key: key) else { return nil }
     return try object(ObjectName(bucket: bucket, key: key), info, sites)
   }
 

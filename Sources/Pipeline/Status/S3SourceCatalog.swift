@@ -24,7 +24,7 @@ public final class S3SourceCatalog: SourceCatalog {
       let page = try await page(bucket, key, after: marker)
       for line in page.versions {
         guard line.key == key else { return nil }
-        if versionId.map({ $0 == line.rawVersionId }) ?? line.isLatest {
+        if versionId.map({ $0 == line.rawVersionId ?? VersionId.null }) ?? line.isLatest {
           let found = try await objects([line], bucket)
           return found.first
         }

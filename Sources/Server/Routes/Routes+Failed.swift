@@ -15,9 +15,13 @@ extension Routes {
 
   func answerFailures(of object: ObjectVersionName, _ responder: Responder) {
     guard let list = providers.failedList else { return responder.respond(APIError.notServed("the failed list")) }
-    list.failures(of: object) { items in
+    let answer = { (items: [FailedItem]?) in
       guard let items else { return responder.respond(Self.unreadableList) }
       responder.respond(FailedBodies.page(FailedPage(items: items)))
+    }
+    guard object.isNullVersion else { return list.failures(of: object, answer) }
+    list.failures(of: object.withoutVersion) { items in
+      if items?.isEmpty == true { list.failures(of: object, answer) } else { answer(items) }
     }
   }
 
@@ -28,9 +32,16 @@ extension Routes {
     do throws(HTTPError) {
       let requests = try FailedBodies.retryRequests(request.body)
       guard let list = providers.failedList else { throw APIError.notServed("the failed list") }
-      list.retry(requests) { items in
+      list.retry(requests.map(\.byAbsentVersion)) { items in
         guard let items else { return responder.respond(Self.unreadableList) }
-        responder.respond(FailedBodies.retried(items))
+        let found = Set(items.map { RetryRequest(object: $0.object, location: $0.location, isForced: false) })
+        let missing = requests.filter { $0.object.isNullVersion && !found.contains($0.byAbsentVersion.unforced) }
+        guard !missing.isEmpty else { return responder.respond(FailedBodies.retried(items)) }
+        list.retry(missing) { more in
+          // What the first question has enqueued is enqueued, whatever became of the second.
+          guard more != nil || !items.isEmpty else { return responder.respond(Self.unreadableList) }
+          responder.respond(FailedBodies.retried(items + (more ?? [])))
+        }
       }
     } catch {
       responder.respond(error)
@@ -49,6 +60,21 @@ extension Routes {
       request.responder.respond(error)
     }
   }
+}
+
+/// `null` is how S3 names the version of an object without versions. Lists hold such an object without a version; one that
+/// is listed as `null` is found when nothing else is.
+extension ObjectVersionName {
+  var isNullVersion: Bool { versionId == VersionId.null }
+  var withoutVersion: ObjectVersionName { ObjectVersionName(bucket: bucket, key: key, versionId: nil) }
+}
+
+extension RetryRequest {
+  fileprivate var byAbsentVersion: RetryRequest {
+    object.isNullVersion ? RetryRequest(object: object.withoutVersion, location: location, isForced: isForced) : self
+  }
+
+  fileprivate var unforced: RetryRequest { RetryRequest(object: object, location: location, isForced: false) }
 }
 
 enum FailedBodies {
@@ -98,16 +124,23 @@ enum FailedBodies {
     if let failedAtMs = item.failedAtMs { json.member("FailedAt", ISO8601.string(ms: failedAtMs)) }
   }
 
-  /// A non-empty array of objects; the message names the rule broken. Equal ones are asked for once.
+  /// A non-empty array of objects; the message names the rule broken. Each object version is asked for once a location, forced
+  /// if that is asked for anywhere.
   static func retryRequests(_ body: [UInt8]) throws(HTTPError) -> [RetryRequest] {
     guard let items = try Routes.json(body).array, !items.isEmpty else {
       throw APIError.malformedBody("The POST body must be a non-empty array.")
     }
     var requests: [RetryRequest] = []
-    var seen: Set<RetryRequest> = []
+    var places: [RetryRequest: Int] = [:]
     for item in items {
       let request = try retryRequest(item)
-      if seen.insert(request).inserted { requests.append(request) }
+      let tuple = request.byAbsentVersion.unforced
+      if let place = places[tuple] {
+        if request.isForced { requests[place].isForced = true }
+      } else {
+        places[tuple] = requests.count
+        requests.append(request)
+      }
     }
     return requests
   }

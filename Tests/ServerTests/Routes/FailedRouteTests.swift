@@ -111,6 +111,38 @@ struct FailedRouteTests {
       ])
   }
 
+  /// A tuple is bucket, key, version and location; whether it is forced is not part of it.
+  @Test func theSameObjectWithAndWithoutForceIsRetriedOnce() throws {
+    let list = MemoryFailedList()
+    let object = #"{"Bucket":"b","Key":"k","StorageClass":"S1""#
+    for body in [#"[\#(object)},\#(object),"ForceRetry":true}]"#, #"[\#(object),"ForceRetry":true},\#(object),"ForceRetry":false}]"#] {
+      list.retries = []
+      #expect(try api(list).ask("POST /_/crr/failed", body: body).text == "[]")
+      #expect(
+        list.retries == [RetryRequest(object: ObjectVersionName(bucket: "b", key: "k", versionId: nil), location: "S1", isForced: true)])
+    }
+  }
+
+  /// `null` names the version of an object without versions, whose failures are listed without one; should one be listed as
+  /// `null`, it is found as well.
+  @Test func versionNullIsTheObjectWithoutAVersion() throws {
+    let list = MemoryFailedList()
+    let item = FailedItem(
+      object: ObjectVersionName(bucket: "b", key: "k", versionId: nil), location: "S1", size: 1, lastModified: "")
+    list.answer = FailedPage(items: [item])
+    #expect(try api(list).ask("GET /_/crr/failed/b/k?versionId=null").text.contains(#""Key":"k""#))
+    #expect(list.asked == ["b|k|-"])
+    let body = #"[{"Bucket":"b","Key":"k","StorageClass":"S1","VersionId":"null"},{"Bucket":"b","Key":"k","StorageClass":"S1"}]"#
+    _ = try api(list).ask("POST /_/crr/failed", body: body)
+    #expect(list.retries.map(\.object.versionId) == [nil])
+    list.answer = FailedPage(items: [])
+    (list.asked, list.retries) = ([], [])
+    #expect(try api(list).ask("GET /_/crr/failed/b/k?versionId=null").text.contains(#""Versions":[]"#))
+    #expect(list.asked == ["b|k|-", "b|k|null"])
+    _ = try api(list).ask("POST /_/crr/failed", body: body)
+    #expect(list.retries.map(\.object.versionId) == [nil, "null"])
+  }
+
   @Test func retryAnswersWhatWasQueued() throws {
     let list = MemoryFailedList()
     list.answer = FailedPage(items: [Self.item])
