@@ -74,6 +74,8 @@ public actor FailedDesk {
     public var lastModified: String
   }
 
+  /// What a longer `Settings.expiry` is cut to.
+  public static let expiryMax = FailedStore.expiryMax
   /// Objects looked at, enqueued and settled together.
   static let batchMax = 200
   /// For one batch to be acknowledged by the broker.

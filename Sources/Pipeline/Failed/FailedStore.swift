@@ -15,6 +15,7 @@ final class FailedStore {
   static let lockLifeS = 60
   /// Hours that can be looked through in one step: a year's worth of them would stop Redis for too long.
   static let hoursMax: Int64 = 24 * 31
+  static var expiryMax: Duration { .milliseconds(hoursMax * FailedKeys.hourMs) }
 
   private let redis: RedisCaller
   private let expiryMs: Int64
@@ -24,7 +25,7 @@ final class FailedStore {
   init(redis: RedisCaller, expiry: Duration, token: String) {
     self.redis = redis
     self.token = token
-    expiryMs = min(expiry.nanoseconds / 1_000_000, Self.hoursMax * FailedKeys.hourMs)
+    expiryMs = min(expiry, Self.expiryMax).nanoseconds / 1_000_000
   }
 
   // MARK: Writing

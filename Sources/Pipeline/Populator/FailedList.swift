@@ -64,7 +64,17 @@ public actor FailedList {
     return try log.page(markerMs: markerMs)
   }
 
-  public func record(of version: FailedVersion) throws(Errno) -> FailedRecord? { try log.record(of: version) }
+  public func record(of version: FailedVersion) throws(Errno) -> FailedRecord? {
+    defer { publish() }
+    return try log.record(of: version)
+  }
+
+  /// Records on the list that have not expired.
+  public func countNow() -> Int {
+    log.expire(nowMs: WallClock.nowMs())
+    publish()
+    return log.count
+  }
 
   // MARK: Writing together
 
@@ -125,6 +135,8 @@ public actor FailedList {
 
   /// After expiry.
   private func publish() {
+    // Nothing but expiry goes unpublished, and that only takes away.
+    guard log.count != count else { return }
     let now = log.hashes
     hashes.withLock { $0 = now }
   }

@@ -139,7 +139,8 @@ public final class FailedLog {
     return page
   }
 
-  func record(of version: FailedVersion) throws(Errno) -> FailedRecord? {
+  func record(of version: FailedVersion, nowMs: Int64 = WallClock.nowMs()) throws(Errno) -> FailedRecord? {
+    expire(nowMs: nowMs)
     guard let place = index.place(of: version.hash) else { return nil }
     return try read(place)
   }

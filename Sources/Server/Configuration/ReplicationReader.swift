@@ -34,6 +34,10 @@ struct ReplicationReader {
     result.monitorsFailures = section.bool("monitorReplicationFailures", default: result.monitorsFailures)
     result.failureExpiryS = section.int(
       "monitorReplicationFailureExpiryTimeS", in: 1...31_536_000, default: result.failureExpiryS)
+    if Duration.seconds(result.failureExpiryS) > FailedDesk.expiryMax, !purpose.embedded {
+      section.note(
+        "monitorReplicationFailureExpiryTimeS", "in Redis a failure is listed for \(FailedDesk.expiryMax.components.seconds / 86_400) days at most")
+    }
     result.objectSizeBounds = objectSizeBounds(section, default: result.objectSizeBounds)
     let processor = section.section("queueProcessor")
     result.queueProcessor = queueProcessor(processor)

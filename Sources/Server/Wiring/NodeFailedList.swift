@@ -8,20 +8,26 @@ internal import Reactor
 final class FailedLists {
   private let thread: ReactorThread
   private var lists: [String: FailedList] = [:]
+  private let expiry: Duration
+  private let areKept: Bool
   /// Puts an object back into the location's topic.
   var requeue: ((_ bucket: String, _ key: String, _ site: String) -> Bool)?
 
-  init() throws(NodeFailure) {
+  /// - Parameters:
+  ///   - expiry: how long a failure is listed.
+  ///   - areKept: false: failures are monitored by nobody, and nothing is listed.
+  init(expiry: Duration, areKept: Bool) throws(NodeFailure) {
+    (self.expiry, self.areKept) = (expiry, areKept)
     do { thread = try ReactorThread.start(name: "failed-lists") { _ in } } catch { throw NodeFailure("failed list: \(error)") }
   }
 
   /// Opens a location's list, if it is not open already; it stays open, for what is still written to it.
   /// - Blocking: reads it once. - Errors: naming the file.
   func open(_ site: String, directory: String) throws(NodeFailure) {
-    guard lists[site] == nil else { return }
+    guard areKept, lists[site] == nil else { return }
     try StateDirectory.make(directory)
     do {
-      lists[site] = FailedList(log: try FailedLog(directory: directory), on: thread.handle)
+      lists[site] = FailedList(log: try FailedLog(directory: directory, expiry: expiry), on: thread.handle)
     } catch {
       throw NodeFailure("failed list: \(error)")
     }

@@ -41,6 +41,7 @@ final class NodeLocationMetrics: LocationMetricsProvider {
     look()
     let now = WallClock.nowMs()
     var sum = LocationMetrics()
+    var lists: [FailedList] = []
     for key in locations where key.service == .crr {
       guard let location = node.served.controller(of: key.location), let known = seen[key.location] else { continue }
       let (day, rates) = (known.counts.day(nowMs: now), known.counts.rates(nowMs: now))
@@ -49,9 +50,15 @@ final class NodeLocationMetrics: LocationMetricsProvider {
       sum.operationsPerSecond += rates.ops
       sum.bytesPerSecond += rates.bytes
       sum.pending.count += max(Int64(location.inFlightCount), Int64(node.served.feeds.status(of: key.location)?.unconsumed ?? 0))
-      sum.failures += Int64(node.served.failedLists?.list(of: key.location)?.count ?? 0)
+      if let list = node.served.failedLists?.list(of: key.location) { lists.append(list) }
     }
-    reply(sum)
+    guard !lists.isEmpty else { return reply(sum) }
+    let box = ReplyBox(reply)
+    Task.detached(executorPreference: node.reactor.handle.executor) { [sum, lists] in
+      var sum = sum
+      for list in lists { sum.failures += Int64(await list.countNow()) }
+      box.reply(sum)
+    }
   }
 
   /// Objects are not counted one by one here.

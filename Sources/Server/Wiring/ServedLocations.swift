@@ -35,7 +35,10 @@ final class ServedLocations {
     self.planner = planner
     self.failureWrites = failureWrites
     stores = try StoreLocations(plan: planner.plan, log: node.log)
-    failedLists = planner.plan.usesEmbeddedBroker ? try FailedLists() : nil
+    let replication = planner.plan.configuration.replication
+    failedLists =
+      planner.plan.usesEmbeddedBroker
+      ? try FailedLists(expiry: .seconds(replication.failureExpiryS), areKept: replication.monitorsFailures) : nil
     feeds = LocationFeeds()
     failedLists?.requeue = { [feeds] in feeds.requeue(bucket: $0, key: $1, site: $2) }
   }
@@ -157,8 +160,8 @@ final class ServedLocations {
     switch event {
     case .failed(let index, let failure):
       let site = locations[index].site
-      guard let list = failedLists?.list(of: site) else { return }
       log.error("not replicated", metadata: ["location": "\(site)", "reason": "\(failure.reason.code)", "message": "\(failure.message)"])
+      guard let list = failedLists?.list(of: site) else { return }
       let record = FailedRecord(failure, bucket: bucket(of: failure.path), failedAtMs: WallClock.nowMs())
       failureWrites.run { _ = await list.record(record) }
     case .listed(let index, let beganAtMs, _):

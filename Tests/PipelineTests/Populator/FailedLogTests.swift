@@ -43,8 +43,8 @@ private func reopened(_ tree: TempTree, recordsMax: Int = 1_000, nowMs: Int64 = 
   let log = try reopened(tree)
   #expect(log.count == 2)
   #expect(try log.page(nowMs: 2_000).records == [record("a", at: 1_003, message: "again"), record("c", at: 1_002)])
-  #expect(try log.record(of: record("c").version) == record("c", at: 1_002))
-  #expect(try log.record(of: record("b").version) == nil)
+  #expect(try log.record(of: record("c").version, nowMs: 2_000) == record("c", at: 1_002))
+  #expect(try log.record(of: record("b").version, nowMs: 2_000) == nil)
 }
 
 @Test func pagesHoldAHundredAndAllOfTheirLastMoment() throws {
@@ -67,6 +67,18 @@ private func reopened(_ tree: TempTree, recordsMax: Int = 1_000, nowMs: Int64 = 
   #expect(sizes == [101, 102, 57])
   #expect(try log.page(markerMs: .max, nowMs: 2_000).records.first?.key == "k259", "a marker in the future lists from the newest")
   #expect(try log.page(markerMs: 999, nowMs: 2_000) == FailedListPage())
+}
+
+@Test func whatHasExpiredIsFoundByNobodyAndCountedByNobody() throws {
+  let tree = TempTree("failed")
+  let log = try FailedLog(directory: tree.path, expiry: .seconds(2), nowMs: 1_000)
+  try log.record([record("a", at: 1_000), record("b", at: 2_500)])
+  #expect(try log.record(of: record("a").version, nowMs: 2_999) != nil)
+  #expect(try log.record(of: record("a").version, nowMs: 3_000) == nil)
+  #expect(log.count == 1)
+  #expect(try log.page(nowMs: 3_000).records.map(\.key) == ["b"])
+  log.expire(nowMs: 4_500)
+  #expect(log.count == 0)
 }
 
 @Test func pagingStepsOverWhatWasCleared() throws {

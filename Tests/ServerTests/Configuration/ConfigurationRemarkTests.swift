@@ -53,6 +53,16 @@ private let list = "extensions.replication.destination.bootstrapList"
       remarks: [
         "config.yaml:1:13: note: vaultAdmin: not used by Downbeat", "config.yaml:2:17: note: server.host: not used by Downbeat",
       ]),
+    RemarkCase(
+      name: "an expiry that Redis does not have",
+      text: "kafka: { hosts: \"127.0.0.1:9\" }\nzookeeper: { connectionString: \"127.0.0.1:9\" }\nredis: { host: 127.0.0.1, port: 9 }\n"
+        + "extensions: { replication: { monitorReplicationFailureExpiryTimeS: 2678401 } }",
+      remarks: [
+        "config.yaml:4:68: note: extensions.replication.monitorReplicationFailureExpiryTimeS: in Redis a failure is listed for 31 days at most"
+      ],
+      embedded: false),
+    RemarkCase(
+      name: "a directory has it", text: "extensions: { replication: { monitorReplicationFailureExpiryTimeS: 31536000 } }", remarks: []),
   ]) func aFieldWithoutEffectIsANote(_ row: RemarkCase) { row.check() }
 
   @Test(arguments: [
