@@ -48,6 +48,8 @@ final class NodeMetrics: PrometheusProvider {
   }
 
   private func gauges(_ page: inout MetricsPage) {
+    page.family("downbeat_gap_entries", .gauge, "Entries gone from the log before they were read, since the start.")
+    for location in node.locations { page.sample(location.counters.gapEntries, [("location", location.site)]) }
     page.family("downbeat_in_flight", .gauge, "Entries taken and not finished.")
     for location in node.locations { page.sample(UInt64(location.inFlightCount), [("location", location.site)]) }
     page.family("downbeat_location_state", .gauge, "1 for the effective state of the location on this node.")
