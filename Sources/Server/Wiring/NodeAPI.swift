@@ -50,21 +50,49 @@ final class NodeHealth: HealthProvider {
         ProbeProblem(
           component: "Consumer", status: "NOT_READY", site: location.site, topic: location.options.consumer.topic, reason: reason))
     }
+    for (site, reason) in node.unserved.sorted(by: { $0.key < $1.key }) {
+      problems.append(ProbeProblem(component: "Consumer", status: "NOT_READY", site: site, reason: reason))
+    }
+    if let processor = node.status.processor, let reason = processor.notReadyReason {
+      problems.append(
+        ProbeProblem(component: "Consumer", status: "NOT_READY", topic: processor.options.consumer.topic, reason: reason))
+    }
+    return problems + producerProblems()
+  }
+
+  /// Backbeat has a producer for each of these; here they are one.
+  private func producerProblems() -> [ProbeProblem] {
+    guard let reason = node.producerWatch.notReadyReason else { return [] }
+    var problems: [ProbeProblem] = []
+    if !node.locations.isEmpty {
+      problems.append(ProbeProblem(component: "Replication Status Producer", status: "NOT_READY", reason: reason))
+    }
+    if node.status.processor != nil {
+      problems.append(ProbeProblem(component: "Failed CRR Producer", status: "NOT_READY", reason: reason))
+    }
     return problems
   }
 
   func healthcheck(_ reply: @escaping (HealthReport?) -> Void) {
     let isConnected = node.coordinator.storeConnection.isConnected
     let state = isConnected ? (name: "SYNC_CONNECTED", code: 3) : (name: "DISCONNECTED", code: 0)
-    // In the embedded broker each location has a topic; one stands for all.
-    let topic = node.plan.topic(of: node.plan.configuration.replication.locations.first?.site ?? "")
+    let replication = node.plan.configuration.replication
+    let name = node.plan.configuration.kafka.topic(replication.topic)
+    var topic = name
+    if node.plan.usesEmbeddedBroker {
+      // There each location has a topic, made with it; one stands for all. To ask for another would make it.
+      guard let first = node.locations.first else {
+        return reply(HealthReport(topic: nil, storeState: state, isProducerReady: node.producerWatch.notReadyReason == nil))
+      }
+      topic = first.options.consumer.topic
+    }
     node.outbox.describe(topic) { result in
       guard case .success(let partitions) = result else { return reply(nil) }
       let rows = partitions?.map {
         HealthReport.Partition(id: $0.partition.value, leader: $0.leader, replicas: $0.replicas, isrs: $0.inSync)
       }
       // It is the producer that has just been answered.
-      reply(HealthReport(topic: rows.map { (topic, $0) }, storeState: state, isProducerReady: true))
+      reply(HealthReport(topic: rows.map { (name, $0) }, storeState: state, isProducerReady: true))
     }
   }
 }

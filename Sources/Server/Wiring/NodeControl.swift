@@ -85,11 +85,11 @@ final class NodeControl: ControlService {
     view.inFlight = overview.inFlight
     view.scheduledResumeMs = overview.desired.resumeAtMs
     view.nodes = overview.nodes.map(NodeView.init)
+    if key.service == .crr { view.notes = node.notes(on: key.location) }
     if key.service == .crr, let location = node.served.controller(of: key.location) {
       // What the other nodes reported, and what is true here now.
       view.inFlight += location.inFlightCount - (overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }?.inFlight ?? 0)
       view.queued = location.queuedCount
-      view.notes = node.notes
       view.breaker = node.served.breakers[key.location]?.view
       view.stuck = location.stuckTasks.map {
         StuckView(

@@ -17,7 +17,8 @@ struct Reload {
   /// Sections that differ and were not applied.
   let needsRestart: [String]
 
-  init(of running: NodePlan, to read: Configuration) {
+  /// - Parameter unserved: locations of the running plan that are not served, because they could not be opened.
+  init(of running: NodePlan, to read: Configuration, unserved: Set<String> = []) {
     var plan = running
     plan.configuration = Self.merged(running, read)
     var needsRestart = Self.unapplied(plan.configuration, read)
@@ -33,7 +34,8 @@ struct Reload {
     }
     self.plan = plan
     self.needsRestart = needsRestart
-    let (before, after) = (Self.serving(running), Self.serving(plan))
+    let before = Self.serving(running).filter { !unserved.contains($0.key) }
+    let after = Self.serving(plan)
     leaving = before.filter { after[$0.key] != $0.value }.map(\.key).sorted()
     joining = plan.servedLocations.filter { before[$0.site] != after[$0.site] }
     let (observed, observing) = (running.observedLocations, plan.observedLocations)

@@ -24,6 +24,7 @@ final class ReplicationNode {
   private(set) var broker: EmbeddedBroker?
   private(set) var pool: WorkerPool!
   private(set) var outbox: Outbox!
+  private(set) var producerWatch: ProducerWatch!
   private(set) var served: ServedLocations!
   /// What becomes of the results of copies beside an external broker.
   private(set) var status: NodeStatus!
@@ -39,6 +40,10 @@ final class ReplicationNode {
   private var openStops = 0
   /// Called on T0 when a part of the embedder's has to know that the node is ending.
   var onStopping: (() -> Void)?
+  /// Locations to be served that a reload could not open, and why.
+  private(set) var unserved: [String: String] = [:]
+  /// Called on T0 when a reload that was asked for is over.
+  var onReloaded: (() -> Void)?
   /// Read while another reload is under way; the last one counts.
   private var nextReload: Configuration?
   private var openReloads = 0
@@ -73,6 +78,7 @@ final class ReplicationNode {
     } catch {
       throw NodeFailure("\(error)")
     }
+    producerWatch = ProducerWatch(reactor: reactor, outbox: outbox, topic: plan.statusTopic ?? plan.deadLetterTopic)
     outbox.onRoom = { [unowned self] in
       for location in locations { location.creditAvailable() }
       status.creditAvailable()
@@ -145,6 +151,16 @@ final class ReplicationNode {
     pool.plainCallsReason.map { ["files are copied with ordinary calls, which is slower: \($0)"] } ?? []
   }
 
+  /// The same, and what concerns one location.
+  func notes(on site: String) -> [String] {
+    var found: [String] = []
+    if let reason = unserved[site] { found.append("this node does not replicate to it: \(reason)") }
+    if plan.configuration.replication.locations.first(where: { $0.site == site })?.isDisabled == true {
+      found.append("this node does not replicate to it: the configuration says disabled: true")
+    }
+    return found + (served.controller(of: site) == nil ? [] : notes)
+  }
+
   // MARK: Reload
 
   /// Applies what can change while running. What needs a restart is named, not half applied.
@@ -154,7 +170,10 @@ final class ReplicationNode {
       nextReload = configuration
       return
     }
-    let reload = Reload(of: plan, to: configuration)
+    // What could not be opened is tried again, changed or not.
+    for site in unserved.keys { coordinator.remove(LocationKey(.crr, site)) }
+    let reload = Reload(of: plan, to: configuration, unserved: Set(unserved.keys))
+    unserved = [:]
     plan = reload.plan
     served.planChanged(LocationPlanner(plan: plan, bootstrapServers: bootstrapServers))
     status.sitesChanged()
@@ -185,12 +204,17 @@ final class ReplicationNode {
         try served.add([location])
       } catch {
         log.error("location not served", metadata: ["location": "\(location.site)", "error": "\(error)"])
+        guard served.controller(of: location.site) == nil else { continue }
+        unserved[location.site] = error.description
         let key = LocationKey(.crr, location.site)
-        if served.controller(of: location.site) == nil { coordinator.add(key, sink: nil) }
+        coordinator.add(key, sink: UnservedLocation(key: key, coordinator: coordinator))
       }
     }
     routes?.cache = StatusCache()
-    guard let next = nextReload else { return }
+    guard let next = nextReload else {
+      onReloaded?()
+      return
+    }
     nextReload = nil
     reload(next)
   }
@@ -239,6 +263,7 @@ final class ReplicationNode {
   }
 
   private func closeOutbox() {
+    producerWatch.stop()
     outbox.close { [unowned self] in
       self.coordinator.stop { [unowned self] in self.closeListeners() }
     }

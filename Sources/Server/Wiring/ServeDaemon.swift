@@ -24,7 +24,8 @@ enum ServeDaemon {
     do {
       let reactor = try Reactor(name: "downbeat")
       let node = ReplicationNode(plan: plan, reactor: reactor, log: log)
-      let reload = { apply(options, to: node, threshold: threshold, log: log) }
+      let manager = ServiceManager(environment: Environment.variables)
+      let reload = { apply(options, to: node, threshold: threshold, manager, log) }
       _ = try SignalSource(reactor: reactor) { _, signal in
         switch signal {
         case .terminate: node.stop(reason: "SIGTERM")
@@ -34,7 +35,7 @@ enum ServeDaemon {
         }
       }
       try node.start()
-      announce(node, log)
+      announce(node, manager, log)
       withExtendedLifetime(lock) { reactor.run() }
       if let failure = node.failure { throw failure }
       return node.exitCode
@@ -45,9 +46,9 @@ enum ServeDaemon {
     }
   }
 
-  private static func announce(_ node: ReplicationNode, _ log: Logger) {
-    let manager = ServiceManager(environment: Environment.variables)
-    manager?.ready("\(node.locations.count) locations")
+  private static func announce(_ node: ReplicationNode, _ manager: ServiceManager?, _ log: Logger) {
+    manager?.ready(status(node))
+    node.onReloaded = { [unowned node] in manager?.ready(status(node)) }
     if let manager, let interval = manager.pingInterval { ping(manager, every: interval, node.reactor) }
     node.onStopping = { manager?.stopping(within: .seconds(node.plan.configuration.shutdownTimeoutS)) }
     log.notice(
@@ -58,6 +59,8 @@ enum ServeDaemon {
       ])
   }
 
+  private static func status(_ node: ReplicationNode) -> String { "\(node.locations.count) locations" }
+
   /// Proves to the service manager that the loop turns.
   private static func ping(_ manager: ServiceManager, every interval: Duration, _ reactor: Reactor) {
     manager.ping()
@@ -65,10 +68,16 @@ enum ServeDaemon {
   }
 
   /// SIGHUP: what can change while running is applied; the rest is named and waits for a restart.
-  private static func apply(_ options: ServeOptions, to node: ReplicationNode, threshold: LogThreshold, log: Logger) {
+  private static func apply(
+    _ options: ServeOptions, to node: ReplicationNode, threshold: LogThreshold, _ manager: ServiceManager?, _ log: Logger
+  ) {
+    guard !node.isStopping else { return }
+    manager?.reloading()
     let loaded = options.reload()
     guard let configuration = loaded.configuration else {
       for diagnostic in loaded.diagnostics { log.error("configuration not applied", metadata: ["problem": "\(diagnostic)"]) }
+      // Whoever waits for the end of the reload is told; which one it was, the log says.
+      manager?.ready("configuration not applied, \(status(node))")
       return
     }
     threshold.level = configuration.logLevel

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A configuration of one `file` source and two locations, and the daemon working on it.
-private final class ServeBench {
+final class ServeBench {
   let directory = TemporaryDirectory()
   let port: UInt16
   var source: String { "\(directory.path)/source" }
@@ -19,16 +19,18 @@ private final class ServeBench {
   }
 
   /// Writes the configuration. All but `east` leave the bucket out of a copy's path.
-  func configure(_ sites: [String], queue: String = "{}") throws {
-    let list = sites.map {
-      "        - { site: \($0), type: file, path: \(directory.path)/\($0), bucketMatch: \($0 != "east") }"
+  func configure(_ sites: [String], queue: String = "{}", failures: String = "", servers: String = "", disabled: [String] = []) throws {
+    let list = (sites + disabled).map {
+      "        - { site: \($0), type: file, path: \(directory.path)/\($0), bucketMatch: \($0 != "east"), disabled: \(disabled.contains($0)) }"
     }
     try writeFile(
       configuration,
       """
       server: { port: \(port) }
+      \(servers)
       extensions:
         replication:
+          \(failures)
           source: { type: file, path: \(source) }
           queueProcessor: \(queue)
           destination:

@@ -49,7 +49,7 @@ import Testing
   func everyMessageIsOneDatagram(isAbstract: Bool) throws {
     let directory = TemporaryDirectory()
     let path = directory.path + "/notify"
-    let receiver = try Receiver(isAbstract ? "@" + path : path)
+    let receiver = try NotifyReceiver(isAbstract ? "@" + path : path)
     let manager = try #require(ServiceManager(environment: ["NOTIFY_SOCKET": isAbstract ? "@" + path : path]))
     manager.ready("serving 2 locations")
     #expect(receiver.next() == "READY=1\nSTATUS=serving 2 locations")
@@ -78,7 +78,7 @@ import Testing
 }
 
 /// A bound datagram socket.
-private struct Receiver: ~Copyable {
+final class NotifyReceiver {
   private let fd: OwnedFD
 
   init(_ address: String) throws {
@@ -96,7 +96,7 @@ private struct Receiver: ~Copyable {
     guard code == 0 else { throw Errno.last("bind \(address)") }
   }
 
-  borrowing func next() -> String? {
+  func next() -> String? {
     var block = [UInt8](repeating: 0, count: 4096)
     let count = recv(fd.raw, &block, block.count, 0)
     return count < 0 ? nil : String(decoding: block[..<count], as: UTF8.self)
