@@ -39,7 +39,8 @@ extension ControlCoordinator {
     guard let report = location.report, let version = location.knowledge.delivered, !location.isRemoved else { return }
     let own = NodeReport(
       nodeId: nodeId, state: report.state, inFlight: report.inFlight, sinceMs: report.sinceMs, version: version,
-      hearsBus: bus.state == .ready, isObserver: location.sink == nil)
+      hearsBus: bus.state == .ready, isObserver: location.sink == nil, queued: report.queued,
+      partitions: report.partitions)
     location.nodes.setOwn(own)
     guard own != location.published?.report else { return }
     if isUrgent || isSubstantial(own, after: location.published?.report) { return write(location) }
@@ -54,7 +55,7 @@ extension ControlCoordinator {
   /// Everything but a count that moves while it moves anyway.
   private func isSubstantial(_ report: NodeReport, after last: NodeReport?) -> Bool {
     guard let last else { return true }
-    return report.state != last.state || report.version != last.version || report.hearsBus != last.hearsBus
+    return report.state != last.state || report.partitions != last.partitions || report.version != last.version || report.hearsBus != last.hearsBus
       || (report.inFlight == 0) != (last.inFlight == 0) && report.state != .enabled
   }
 

@@ -11,11 +11,17 @@ public struct LocationReport: Hashable, Sendable {
   public var inFlight: Int
   /// Since when it has been in this state (Unix ms).
   public var sinceMs: Int64
+  /// Of those in flight, the waiting ones.
+  public var queued: Int
+  /// What it consumes of the location's topic, ascending.
+  public var partitions: [Int32]
 
-  public init(state: EffectiveState, inFlight: Int, sinceMs: Int64) {
+  public init(state: EffectiveState, inFlight: Int, sinceMs: Int64, queued: Int = 0, partitions: [Int32] = []) {
     self.state = state
     self.inFlight = inFlight
     self.sinceMs = sinceMs
+    self.queued = queued
+    self.partitions = partitions
   }
 }
 
@@ -33,10 +39,14 @@ public struct NodeReport: Hashable, Sendable {
   public var isObserver: Bool
   /// When the node last wrote it, by the store's clock (Unix ms).
   public var lastSeenMs: Int64
+  /// Of those in flight, the waiting ones.
+  public var queued: Int
+  /// What the node consumes of the location's topic, ascending; empty also where they are too scattered for a report.
+  public var partitions: [Int32]
 
   public init(
     nodeId: String, state: EffectiveState, inFlight: Int, sinceMs: Int64, version: StateVersion, hearsBus: Bool,
-    isObserver: Bool = false, lastSeenMs: Int64 = 0
+    isObserver: Bool = false, lastSeenMs: Int64 = 0, queued: Int = 0, partitions: [Int32] = []
   ) {
     self.nodeId = nodeId
     self.state = state
@@ -46,6 +56,8 @@ public struct NodeReport: Hashable, Sendable {
     self.hearsBus = hearsBus
     self.isObserver = isObserver
     self.lastSeenMs = lastSeenMs
+    self.queued = queued
+    self.partitions = partitions
   }
 
   /// Nothing is running here and nothing will start before another command.

@@ -1,5 +1,5 @@
 // A node's report as it stands in ZooKeeper: the contract's members (section 5), and `epoch` (the incarnation its version belongs
-// to) and `observer` beside them. Readers skip members they do not know; so do we, and what is missing has the value that
+// to), `observer`, `queued` and `partitions` beside them. Readers skip members they do not know; so do we, and what is missing has the value that
 // promises the least.
 internal import PipelineCore
 
@@ -25,6 +25,14 @@ enum ReportText {
       writer.name("observer")
       writer.bool(true)
     }
+    if report.queued > 0 {
+      writer.name("queued")
+      writer.int(Int64(report.queued))
+    }
+    if let partitions = PartitionRanges.text(report.partitions) {
+      writer.name("partitions")
+      writer.string(partitions)
+    }
     writer.endObject()
     return writer.bytes
   }
@@ -42,6 +50,8 @@ enum ReportText {
     return NodeReport(
       nodeId: raw.nodeId, state: state, inFlight: json["inFlight"]?.int.flatMap { Int(exactly: max(0, $0)) } ?? 0,
       sinceMs: json["since"]?.string.flatMap(ISO8601.ms) ?? 0, version: version, hearsBus: json["redis"]?.bool ?? false,
-      isObserver: json["observer"]?.bool ?? false, lastSeenMs: raw.writtenAtMs)
+      isObserver: json["observer"]?.bool ?? false, lastSeenMs: raw.writtenAtMs,
+      queued: json["queued"]?.int.flatMap { Int(exactly: max(0, $0)) } ?? 0,
+      partitions: json["partitions"]?.string.map(PartitionRanges.partitions) ?? [])
   }
 }

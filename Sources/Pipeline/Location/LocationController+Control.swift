@@ -9,7 +9,9 @@ internal import Reactor
 extension LocationController: LocationSink {
   /// For the node's report.
   public var report: LocationReport {
-    LocationReport(state: effective, inFlight: inFlightCount, sinceMs: effectiveSinceMs)
+    LocationReport(
+      state: effective, inFlight: inFlightCount, sinceMs: effectiveSinceMs, queued: queuedCount,
+      partitions: partitions.map(\.value).sorted())
   }
 
   /// Why the node does not do for this location what it should, for the operator; nil when it does: paused, or in its group

@@ -42,10 +42,10 @@ enum OpenAPIComponents {
     "Location":{"type":"object","required":["location","state","since","inFlight","queued","lag","scheduledResume","gaps","stuck","nodes","partitions","notes"],"properties":{
     "location":{"type":"string"},"state":{"$ref":"#/components/schemas/State"},"since":{"type":["string","null"],"format":"date-time"},"inFlight":{"type":"integer"},"queued":{"type":"integer"},"lag":{"type":["integer","null"]},
     "scheduledResume":{"type":"string"},"nodes":{"type":"array","items":{"$ref":"#/components/schemas/Node"}},
-    "gaps":{"type":"array","items":{"type":"object","required":["topic","partition","from","to"]}},
+    "gaps":{"type":"array","description":"Ranges that this node found gone from the log before they were read","items":{"type":"object","required":["topic","partition","from","to"]}},
     "breaker":{"type":"object","description":"Of a target that is a service: whether attempts reach it, on this node","required":["state","since","reason","limit","nextProbe"],"properties":{"state":{"enum":["closed","open","half-open"]},"since":{"type":["string","null"]},"reason":{"type":["string","null"]},"limit":{"type":"integer"},"nextProbe":{"type":"string"}}},
     "stuck":{"type":"array","description":"Tasks of this node that run too long","items":{"type":"object","required":["bucket","key","versionId","topic","partition","offset","since"]}},
-    "partitions":{"type":"array","items":{"type":"object","required":["topic","partition","committed","end","node"]}},
+    "partitions":{"type":"array","description":"node: who consumes it, as the nodes report; committed and end are asked for by nodes that run the location, null elsewhere","items":{"type":"object","required":["topic","partition","committed","end","node"]}},
     "notes":{"type":"array","items":{"type":"string"}}}},
     "Failed":{"type":"object","required":["Bucket","Key","StorageClass","Size","LastModified"],"properties":{"Bucket":{"type":"string"},"Key":{"type":"string"},"VersionId":{"type":"string"},"StorageClass":{"type":"string"},"Size":{"type":"integer"},"LastModified":{"type":"string","format":"date-time"},"Reason":{"type":"string"},"Message":{"type":"string"},"Attempts":{"type":"integer"},"FailedAt":{"type":"string","format":"date-time"},"ReplicationStatus":{"const":"PENDING"}}},
     "Error":{"type":"object","required":["code","description"],"properties":{"code":{"type":"integer"},"description":{"type":"string"}},"additionalProperties":{"const":true}}}}

@@ -85,11 +85,14 @@ final class NodeControl: ControlService {
     view.inFlight = overview.inFlight
     view.scheduledResumeMs = overview.desired.resumeAtMs
     view.nodes = overview.nodes.map(NodeView.init)
+    view.queued = overview.nodes.map(\.queued).reduce(0, +)
+    if key.service == .crr { view.takeReported(overview.nodes, topic: node.plan.topic(of: key.location)) }
     if key.service == .crr { view.notes = node.notes(on: key.location) }
     if key.service == .crr, let location = node.served.controller(of: key.location) {
       // What the other nodes reported, and what is true here now.
-      view.inFlight += location.inFlightCount - (overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }?.inFlight ?? 0)
-      view.queued = location.queuedCount
+      let own = overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }
+      view.inFlight += location.inFlightCount - (own?.inFlight ?? 0)
+      view.queued += location.queuedCount - (own?.queued ?? 0)
       view.breaker = node.served.breakers[key.location]?.view
       view.stuck = location.stuckTasks.map {
         StuckView(
@@ -106,13 +109,23 @@ final class NodeControl: ControlService {
 }
 
 extension LocationView {
+  /// What the nodes say they consume. Where it ends, and what is committed, only a node that runs the location asks.
+  mutating func takeReported(_ nodes: [NodeReport], topic: String) {
+    let owners = nodes.flatMap { node in node.partitions.map { ($0, node.nodeId) } }.sorted { $0.0 < $1.0 }
+    partitions = owners.map { PartitionView(topic: topic, partition: $0.0, committed: nil, end: nil, node: $0.1) }
+  }
+
+  /// Of this node's own partitions it is known now, of the others' as they were reported.
   mutating func take(_ surveys: [PartitionSurvey], of location: LocationController, nodeId: String) {
     lag = surveys.map(\.lag).reduce(0, +)
-    let own = Set(location.partitions)
+    let own = Set(location.partitions.map(\.value))
+    let others = partitions.filter { $0.node != nodeId }.map { ($0.partition, $0.node) }
+    let owners = Dictionary(others, uniquingKeysWith: { first, _ in first })
     partitions = surveys.map {
-      PartitionView(
-        topic: location.options.consumer.topic, partition: $0.partition.value, committed: $0.committed?.value,
-        end: $0.high.value, node: own.contains($0.partition) ? nodeId : nil)
+      let number = $0.partition.value
+      return PartitionView(
+        topic: location.options.consumer.topic, partition: number, committed: $0.committed?.value, end: $0.high.value,
+        node: own.contains(number) ? nodeId : owners[number] ?? nil)
     }
   }
 }

@@ -123,7 +123,8 @@ final class NodeStatus {
     let order: [PipelineCore.EffectiveState] = [.enabled, .disabled, .resuming, .pausing]
     let worst = reports.max { (order.firstIndex(of: $0.state) ?? 0) < (order.firstIndex(of: $1.state) ?? 0) } ?? location.report
     return LocationReport(
-      state: worst.state, inFlight: reports.map(\.inFlight).reduce(0, +), sinceMs: reports.map(\.sinceMs).max() ?? worst.sinceMs)
+      state: worst.state, inFlight: reports.map(\.inFlight).reduce(0, +), sinceMs: reports.map(\.sinceMs).max() ?? worst.sinceMs,
+      queued: reports.map(\.queued).reduce(0, +), partitions: location.report.partitions)
   }
 
   // MARK: Stop

@@ -26,8 +26,22 @@ import Testing
         report.state = state
         report.isObserver = isObserver
         report.inFlight = isObserver ? 0 : 12
+        report.queued = isObserver ? 0 : 5
+        report.partitions = isObserver ? [] : [0, 1, 2, 7, 9, 10]
         #expect(ReportText.decode(RawNodeReport(nodeId: "node-a", json: ReportText.encode(report), writtenAtMs: 99)) == report)
       }
+    }
+  }
+
+  @Test func partitionsAreRangesAndTooManyOfThemAreLeftOut() {
+    #expect(PartitionRanges.text([7, 2, 0, 1, 2]) == "0-2,7")
+    #expect(PartitionRanges.text([]) == nil)
+    #expect(PartitionRanges.text(stride(from: 0, to: 2_000, by: 2).map { Int32($0) }) == nil)
+    #expect(PartitionRanges.partitions("0-2,7") == [0, 1, 2, 7])
+    #expect(PartitionRanges.partitions("2147483647") == [.max])
+    #expect(PartitionRanges.text([.max, .max - 1]) == "2147483646-2147483647")
+    for foreign in ["", "-", "1-", "-1", "3-1", "a", "1,,2", "1-2-3", "0-2147483647", "0-99999,100000-100001"] {
+      #expect(PartitionRanges.partitions(foreign) == [], "\(foreign)")
     }
   }
 

@@ -82,5 +82,18 @@ extension ClusterTests {
       }
       cluster.stop()
     }
+
+    @Test func everyNodeTellsWhoConsumesWhat() throws {
+      let cluster = try Cluster("a", "b")
+      try cluster.start()
+      let isTold = { (node: ClusterNode) in
+        guard let body = try? node.get("/_/crr/locations/east").body else { return false }  // asked again
+        return body.contains(#""node":"a"}"#) && body.contains(#""node":"b"}"#) && !body.contains(#""node":null"#)
+      }
+      for index in 0..<2 {
+        #expect(eventually(within: Cluster.patience) { isTold(cluster.node(index)) }, "node \(index)")
+      }
+      cluster.stop()
+    }
   }
 }
