@@ -22,6 +22,7 @@ private final class Counter: LocationObserver {
 
   func locationIsDraining(_ location: LocationController) {}
   func location(_ location: LocationController, failed failure: ReplicationFailure) { fatalError("\(failure)") }
+  func location(_ location: LocationController, cannotGoOn error: KafkaError) { fatalError("\(error)") }
 
   func location(_ location: LocationController, consumedUpTo offset: Offset, of partition: Partition) {
     if firstAt == nil { (firstAt, firstCPU) = (.nowUncached(), cpuSeconds()) }
