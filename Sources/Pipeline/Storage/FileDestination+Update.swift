@@ -35,11 +35,8 @@ extension FileDestination {
       try await syncMetadata(file.file, present, place)
       return nil
     }
-    if case .sidecar = present {
-      try await writeSidecar(place.object, record, wanted)
-    } else if !(try await setMetadata(file.file, wanted.bytes, place.path.bytes)) {
-      try await writeSidecar(place.object, record, wanted)
-    }
+    let isAttribute = if case .sidecar = present { false } else { try await setMetadata(file.file, wanted.bytes, place.path.bytes) }
+    if !isAttribute { try await writeSidecar(place.object, record, wanted) }
     return .written(record.receipt)
   }
 

@@ -61,10 +61,8 @@ public final class FileDestination: ObjectDestination {
     do throws(StoreError) {
       let md5 = try await fill(temporary, request, body)
       let outcome = try await publish(temporary, request, body.info, md5, place)
-      guard case .written = outcome else {
-        _ = await files.unlink(location.temporaryFD, temporary.name)
-        return outcome
-      }
+      if case .written = outcome { return outcome }
+      _ = await files.unlink(location.temporaryFD, temporary.name)
       return outcome
     } catch {
       // Also after a rename: then the name is gone and the copy stays, which the next attempt finds.

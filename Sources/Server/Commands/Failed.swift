@@ -89,8 +89,7 @@ struct Retry: ParsableCommand {
       let reply = try client.call(.post, "/_/crr/failed", body: FailedCalls.body(Array(part), at: location.name, force: force))
       queued += try ControlReply.array(reply.body)
     }
-    if control.json { print(JSONValue.array(queued)) }
-    if !control.json { print("\(location.name): \(queued.count) of \(wanted.count) will be tried again") }
+    print(control.json ? "\(JSONValue.array(queued))" : "\(location.name): \(queued.count) of \(wanted.count) will be tried again")
     if queued.isEmpty && !force {
       throw CommandFailure.running("no failure of it is recorded; --force tries it all the same")
     }

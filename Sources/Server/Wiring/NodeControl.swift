@@ -86,8 +86,10 @@ final class NodeControl: ControlService {
     view.scheduledResumeMs = overview.desired.resumeAtMs
     view.nodes = overview.nodes.map(NodeView.init)
     view.queued = overview.nodes.map(\.queued).reduce(0, +)
-    if key.service == .crr { view.takeReported(overview.nodes, topic: node.plan.topic(of: key.location)) }
-    if key.service == .crr { view.notes = node.notes(on: key.location) }
+    if key.service == .crr {
+      view.takeReported(overview.nodes, topic: node.plan.topic(of: key.location))
+      view.notes = node.notes(on: key.location)
+    }
     if key.service == .crr, let location = node.served.controller(of: key.location) {
       // What the other nodes reported, and what is true here now.
       let own = overview.nodes.first { $0.nodeId == node.plan.configuration.nodeID }

@@ -6,6 +6,15 @@ import Testing
 @testable import Reactor
 
 @Suite(.serialized) struct HostileServiceTests {
+  /// From a service to a directory.
+  private static func replicator(
+    _ rig: S3Rig, _ files: any FileOperations, from settings: S3Settings, to trees: Trees
+  ) throws -> Replicator {
+    let location = try FileLocation.openTarget(trees.target.path, layout: .keyOnly)
+    let destination = FileDestination(location: location, files: files, pool: rig.pool)
+    return Replicator(source: S3Source(client: rig.client(settings, .source)), destination: destination)
+  }
+
   @Test func aDateFarAwayIsADateLikeAnyOther() async throws {
     let dates = [
       "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 12 Apr 2262 00:00:00 GMT", "Mon, 01 Jan 1677 00:00:00 GMT", "Sat, 01 Jan 0000 00:00:00 GMT",
@@ -21,9 +30,7 @@ import Testing
       let rig = S3Rig(reactor)
       let files = reactor.makeFileOperations(mode: .automatic)
       defer { files.close() }
-      let location = try FileLocation.openTarget(trees.target.path, layout: .keyOnly)
-      let destination = FileDestination(location: location, files: files, pool: rig.pool)
-      let replicator = Replicator(source: S3Source(client: rig.client(settings, .source)), destination: destination)
+      let replicator = try Self.replicator(rig, files, from: settings, to: trees)
       for index in dates.indices {
         let request = ObjectRequest(site: "b", bucket: "bkt", key: "\(index)")
         let outcome = await replicator.replicate(request)
@@ -53,9 +60,7 @@ import Testing
       let rig = S3Rig(reactor)
       let files = reactor.makeFileOperations(mode: .automatic)
       defer { files.close() }
-      let location = try FileLocation.openTarget(trees.target.path, layout: .keyOnly)
-      let destination = FileDestination(location: location, files: files, pool: rig.pool)
-      let replicator = Replicator(source: S3Source(client: rig.client(settings, .source)), destination: destination)
+      let replicator = try Self.replicator(rig, files, from: settings, to: trees)
       let request = ObjectRequest(site: "b", bucket: "bkt", key: "k")
       #expect(await replicator.replicate(request).isCopied)
       #expect(

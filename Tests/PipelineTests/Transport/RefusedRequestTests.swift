@@ -6,15 +6,6 @@ import Testing
 @testable import Reactor
 
 @Suite(.serialized) struct RefusedRequestTests {
-  private static func error(_ body: () async throws -> Void) async -> TransportError? {
-    do {
-      try await body()
-      return nil
-    } catch {
-      return error as? TransportError
-    }
-  }
-
   @Test(arguments: TransportKind.allCases) func aRequestTooLongForAnyServerIsRefusedHere(_ kind: TransportKind) async throws {
     let server = try ScriptedServer { _ in [.send(ScriptedServer.ok([]))] }
     let origin = server.origin
@@ -22,15 +13,15 @@ import Testing
       let rig = TransportRig(kind, reactor)
       for count in [200_000, 1_500_000, 9_000_000] {
         let long = String(repeating: "x", count: count)
-        let target = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/" + long)) }
+        let target = await transportError { _ = try await rig.whole(rig.begin("GET", origin, "/" + long)) }
         #expect(target?.kind == .impossible, "target of \(count) bytes: \(target?.message ?? "sent")")
         guard count > 1_000_000 else { continue }
-        let header = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/", headers: [HTTPHeader("x-long", long)])) }
+        let header = await transportError { _ = try await rig.whole(rig.begin("GET", origin, "/", headers: [HTTPHeader("x-long", long)])) }
         #expect(header?.kind == .impossible, "header of \(count) bytes: \(header?.message ?? "sent")")
         let upload = rig.begin("PUT", origin, "/" + long, body: .streamed(length: 5))
-        let sent = await Self.error { _ = try await rig.send(Array("hello".utf8), upload) }
+        let sent = await transportError { _ = try await rig.send(Array("hello".utf8), upload) }
         #expect(sent?.kind == .impossible)
-        let body = await Self.error { _ = try await rig.whole(upload) }
+        let body = await transportError { _ = try await rig.whole(upload) }
         #expect(body?.kind == .impossible)
       }
       #expect(rig.pool.freeCount == rig.pool.blocksMax)
@@ -49,7 +40,7 @@ import Testing
     try await onS3Worker { (reactor: Reactor) async throws in
       let rig = TransportRig(kind, reactor)
       for _ in 0..<3 {
-        let error = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/two")) }
+        let error = await transportError { _ = try await rig.whole(rig.begin("GET", origin, "/two")) }
         #expect(error?.kind == .broken && error?.message.contains("length") == true, "\(error?.message ?? "believed")")
         #expect(try await rig.whole(rig.begin("GET", origin, "/")).body == Array("good".utf8), "the connection is not used again")
       }

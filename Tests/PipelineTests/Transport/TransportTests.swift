@@ -66,16 +66,17 @@ final class TransportRig {
   }
 }
 
-@Suite(.serialized) struct TransportTests {
-  private static func error(_ body: () async throws -> Void) async -> TransportError? {
-    do {
-      try await body()
-      return nil
-    } catch {
-      return error as? TransportError
-    }
+/// What `body` ends with; nil where it succeeds.
+func transportError(_ body: () async throws -> Void) async -> TransportError? {
+  do {
+    try await body()
+    return nil
+  } catch {
+    return error as? TransportError
   }
+}
 
+@Suite(.serialized) struct TransportTests {
   @Test(arguments: TransportKind.allCases) func aThousandRequestsUseOneConnection(_ kind: TransportKind) async throws {
     let server = try ScriptedServer { [.send(ScriptedServer.ok(Array($0.target.utf8)))] }
     let origin = server.origin
@@ -152,9 +153,9 @@ final class TransportRig {
       #expect(try await rig.whole(rig.begin("GET", origin, "/204")).body == [])
       #expect(try await rig.whole(rig.begin("GET", origin, "/chunks")).body == bytes)
       #expect(try await rig.whole(rig.begin("GET", origin, "/close")).body == bytes)
-      let short = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/short")) }
+      let short = await transportError { _ = try await rig.whole(rig.begin("GET", origin, "/short")) }
       #expect(short?.kind == .broken)
-      let other = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, "/ssh")) }
+      let other = await transportError { _ = try await rig.whole(rig.begin("GET", origin, "/ssh")) }
       #expect(other != nil)
     }
     #expect(server.connections <= 4)
@@ -210,7 +211,7 @@ final class TransportRig {
     try await onS3Worker { (reactor: Reactor) async throws in
       let rig = TransportRig(kind, reactor)
       for _ in 0..<3 {
-        let error = await Self.error { _ = try await rig.whole(rig.begin("GET", "http://127.0.0.1:\(dead)")) }
+        let error = await transportError { _ = try await rig.whole(rig.begin("GET", "http://127.0.0.1:\(dead)")) }
         #expect(error?.kind == .unreachable && error?.message.contains("127.0.0.1:\(dead)") == true, "\(error?.message ?? "")")
         #expect(error?.message.contains("Connection refused") == true || kind == .curl, "\(error?.message ?? "")")
       }
@@ -227,14 +228,14 @@ final class TransportRig {
       limits.stalledSecondsMax = 2
       let rig = TransportRig(kind, reactor, limits: limits)
       for target in ["/nothing", "/half"] {
-        let error = await Self.error { _ = try await rig.whole(rig.begin("GET", origin, target)) }
+        let error = await transportError { _ = try await rig.whole(rig.begin("GET", origin, target)) }
         #expect(error?.kind == .stalled, "\(error?.message ?? "answered")")
       }
       // While it is our turn, nothing is stalled. (libcurl waits a second for a "100 Continue" first.)
       let upload = rig.begin("PUT", origin, "/echo", body: .streamed(length: 10))
       await reactor.pause(for: .milliseconds(3_500))
       upload.cancel()
-      let error = await Self.error { _ = try await upload.response() }
+      let error = await transportError { _ = try await upload.response() }
       #expect(error?.kind == .cancelled, "\(kind): \(error?.message ?? "")")
     }
   }
@@ -266,7 +267,7 @@ final class TransportRig {
       }
       // Of a longer one something was consumed.
       let long = rig.begin("PUT", origin, body: .streamed(length: 1_000_000))
-      let error = await Self.error {
+      let error = await transportError {
         _ = try await rig.send(patternBytes(1_000_000), long)
         _ = try await rig.whole(long)
       }
