@@ -20,12 +20,22 @@ public struct KafkaFigures: Hashable, Sendable {
   /// The slowest broker's 99th percentile, microseconds.
   public private(set) var roundTripP99Us: Int64 = 0
 
+  /// What is shown under Backbeat's names.
+  public private(set) var rows = KafkaRows()
+
   /// Levels of objects inside each other; librdkafka has seven.
   static let depthMax = 16
 
   public init(statistics text: String) {
     var scan = Scan(bytes: Array(text.utf8))
-    scan.run { path, value in take(path, value) }
+    scan.run { path, value in
+      take(path, value)
+      switch value {
+      case .number(let number): rows.take(path, number: number)
+      case .text(let text): rows.take(path, text: text)
+      }
+    }
+    rows.finish()
   }
 
   private enum Value {
@@ -141,8 +151,8 @@ public struct KafkaFigures: Hashable, Sendable {
   }
 }
 
-private func == (bytes: ArraySlice<UInt8>, text: StaticString) -> Bool {
+func == (bytes: ArraySlice<UInt8>, text: StaticString) -> Bool {
   bytes.elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
 }
 
-private func != (bytes: ArraySlice<UInt8>, text: StaticString) -> Bool { !(bytes == text) }
+func != (bytes: ArraySlice<UInt8>, text: StaticString) -> Bool { !(bytes == text) }

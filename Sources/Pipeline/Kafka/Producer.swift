@@ -64,7 +64,7 @@ public final class Producer: EventSource, TimerTarget {
     do throws(KafkaPropertyError) { conf = try configuration.conf() } catch {
       throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, call: "kafka.properties", reason: error.description)
     }
-    rd_kafka_conf_set_events(conf.raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
+    rd_kafka_conf_set_events(conf.raw, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS)
     signal = try QueueSignal()
     handle = try KafkaHandle(RD_KAFKA_PRODUCER, conf: conf, call: "rd_kafka_new producer")
     rd_kafka_set_log_queue(handle.raw, nil)
@@ -196,6 +196,8 @@ public final class Producer: EventSource, TimerTarget {
       guard rd_kafka_event_log(event, &facility, &text, &level) == 0, let facility, let text else { return }
       delegate?.producer(
         self, logged: KafkaLogLine(level: level, facility: String(cString: facility), text: String(cString: text)))
+    case RD_KAFKA_EVENT_STATS:
+      if let json = rd_kafka_event_stats(event) { delegate?.producer(self, statistics: String(cString: json)) }
     default: break  // not asked for
     }
   }

@@ -16,6 +16,9 @@ public struct ProducerConfiguration: Sendable {
   /// After this long a message that no broker took is reported as failed, milliseconds.
   public var messageTimeoutMs = 60_000
 
+  /// How often `ProducerDelegate.producer(_:statistics:)` is called; zero: never. Each is about 1 KB a partition of its topics.
+  public var statisticsInterval = Duration.zero
+
   public init(properties: KafkaProperties) { self.properties = properties }
 
   func conf() throws(KafkaPropertyError) -> KafkaConf {
@@ -24,6 +27,7 @@ public struct ProducerConfiguration: Sendable {
       ("message.timeout.ms", String(messageTimeoutMs)),
       // Backbeat's maxRequestSize.
       ("message.max.bytes", "5000020"),
+      ("statistics.interval.ms", String(statisticsInterval.components.seconds * 1_000)),
     ]
     var forced: [(String, String)] = [
       ("queue.buffering.max.messages", String(countMax)),
@@ -59,6 +63,8 @@ public protocol ProducerDelegate: AnyObject {
   func producer(_ producer: Producer, failed error: KafkaError)
   /// A line of librdkafka's own log.
   func producer(_ producer: Producer, logged line: KafkaLogLine)
+  /// librdkafka's statistics (JSON, its STATISTICS.md), every `statisticsInterval` if that is not zero.
+  func producer(_ producer: Producer, statistics json: String)
   /// After `Producer.close()`: every accepted message has been reported, no call follows.
   func producerDidClose(_ producer: Producer)
 }
@@ -66,4 +72,5 @@ public protocol ProducerDelegate: AnyObject {
 extension ProducerDelegate {
   public func producerHasRoom(_ producer: Producer) {}
   public func producer(_ producer: Producer, logged line: KafkaLogLine) {}
+  public func producer(_ producer: Producer, statistics json: String) {}
 }

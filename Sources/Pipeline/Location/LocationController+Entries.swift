@@ -21,6 +21,7 @@ extension LocationController {
     // The partition is paused as soon as its window is full, and a paused partition delivers nothing.
     guard let handle = ledgers.begin(partition, offset) else { preconditionFailure("[\(partition)] \(offset) was not asked for") }
     counters.taken += 1
+    partitionFigures.took(partition.value, timestampMs: message.timestampMs, at: reactor.now)
     if ledgers.isFullSinceBegin { updateHolds { $0.insert(.window, partition) } }
     let head = message.withPayload { EntryDecoder.head($0) }
     switch head {
@@ -95,7 +96,7 @@ extension LocationController {
     let outcome = completion.outcome
     let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
     count(outcome)
-    if case .running(let since) = record.stage { time(since, outcome) }
+    if case .running(let since) = record.stage { time(since, outcome, record.handle.partition) }
     tell(outcome)
     conclude(completion, outcome, record)
     if let next = finished.next { start(slot: next) }
@@ -155,11 +156,11 @@ extension LocationController {
     if machine.effective == .pausing { observer?.locationIsDraining(self) }
   }
 
-  private func time(_ since: Instant, _ outcome: WorkOutcome) {
+  private func time(_ since: Instant, _ outcome: WorkOutcome, _ partition: Partition) {
     let ns = reactor.now.ns - since.ns
     switch outcome {
-    case .failed: taskTimes.add(ns, isFailure: true)
-    case .done, .alreadyThere: taskTimes.add(ns, isFailure: false)
+    case .failed: partitionFigures.ended(partition.value, ns: ns, isFailure: true)
+    case .done, .alreadyThere: partitionFigures.ended(partition.value, ns: ns, isFailure: false)
     case .skipped, .deadLetter, .abandoned: break
     }
   }

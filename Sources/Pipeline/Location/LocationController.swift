@@ -42,7 +42,7 @@ public final class LocationController {
 
   public let options: LocationOptions
   public internal(set) var counters = LocationCounters()
-  public internal(set) var taskTimes = TaskTimes()
+  public internal(set) var partitionFigures = PartitionFigures()
   /// Ranges that could not be read, newest last; the oldest are forgotten beyond 100.
   public internal(set) var gaps: [OffsetGap] = []
   /// By the slot they hold.

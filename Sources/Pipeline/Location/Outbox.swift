@@ -73,6 +73,10 @@ public final class Outbox {
   private var nextToken: UInt64 = 0
   /// Messages that no broker will ever take, since the start.
   public private(set) var undeliverableCount: UInt64 = 0
+  /// What the brokers answered, for metrics.
+  public private(set) var deliveries = Deliveries()
+  /// librdkafka's own figures of its main producer, of the last report; nil before the first.
+  public private(set) var kafkaFigures: KafkaFigures?
   /// Called when there is room again after there was none.
   public var onRoom: (() -> Void)?
   /// Called when its producer is dead: nothing is acknowledged any more.
@@ -206,7 +210,7 @@ public final class Outbox {
       for header in message.headers { metadata["header-\(header.name)"] = "\(String(decoding: header.value, as: UTF8.self))" }
     }
     log.critical("a message is larger than the broker takes and was not written", metadata: metadata)
-    end(token, isDelivered: false)
+    end(token, in: nil)
   }
 
   private func retry(_ token: UInt64, _ error: KafkaError) {
@@ -223,18 +227,22 @@ public final class Outbox {
     reactor.schedule(after: delay) { [weak self] _ in self?.produceAgain(token) }
   }
 
-  private func end(_ token: UInt64, isDelivered: Bool) {
+  /// - Parameter partition: that has it; nil: none ever will.
+  private func end(_ token: UInt64, in partition: Partition?) {
     let hadRoom = hasRoom
     guard let message = messages.removeValue(forKey: token) else { return }
     byteCount -= message.byteCount
-    message.ended(isDelivered)
+    if let partition { deliveries.note(message.topic, partition.value, at: reactor.now) }
+    message.ended(partition != nil)
     if !hadRoom, hasRoom { onRoom?() }
   }
 }
 
 extension Outbox: ProducerDelegate {
   public func producer(_ producer: Producer, delivered delivery: Delivery) {
-    if let error = delivery.error { failed(delivery.token, error) } else { end(delivery.token, isDelivered: true) }
+    guard let error = delivery.error else { return end(delivery.token, in: delivery.partition) }
+    deliveries.noteFailure()
+    failed(delivery.token, error)
   }
 
   public func producer(_ producer: Producer, failed error: KafkaError) {
@@ -243,6 +251,10 @@ extension Outbox: ProducerDelegate {
   }
 
   public func producer(_ producer: Producer, logged line: KafkaLogLine) { log.librdkafka(line) }
+
+  public func producer(_ producer: Producer, statistics json: String) {
+    if producer === self.producer { kafkaFigures = KafkaFigures(statistics: json) }
+  }
 
   public func producerDidClose(_ producer: Producer) {
     openProducers -= 1

@@ -72,16 +72,19 @@ public final class EnqueuePort {
 
   /// The producer's report on one entry.
   /// - Parameter offset: where the broker put it; nil: it did not, and the location lists again.
-  public func delivered(token: UInt64, offset: Int64?) {
+  /// - Returns: the index of the location, and the partition, it was for.
+  @discardableResult
+  public func delivered(token: UInt64, offset: Int64?) -> (location: Int, partition: Int32) {
     guard let credit = freeToken(Int(token)) else { preconditionFailure("delivery of an unknown entry \(token)") }
     guard let offset else {
       var lost = credit
       lost.wasEnqueued = false
       credits.append(lost)
-      return
+      return (Int(credit.location), credit.partition)
     }
     let (location, partition) = (Int(credit.location), Int(credit.partition))
     if let late = unconsumed[location][partition].produced(offset: offset, credit) { credits.append(late) }
+    return (location, credit.partition)
   }
 
   /// The location's consumer committed: everything below `next` is done.

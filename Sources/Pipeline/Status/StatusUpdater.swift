@@ -42,22 +42,32 @@ public final class StatusUpdater: EntryProcessor {
   }
 
   public func process(_ entry: ReplicationEntry, _ report: StatusReport) async -> WorkResult {
+    let since = Instant.nowUncached()
+    let (outcome, result) = await settled(entry, report)
+    if let outcome { counters.time(outcome, of: report.status, ms: (Instant.nowUncached().ns - since.ns) / 1_000_000) }
+    return result
+  }
+
+  /// - Returns: how it ended, nil if it was cancelled.
+  private func settled(_ entry: ReplicationEntry, _ report: StatusReport) async -> (StatusCounters.Ending?, WorkResult) {
     var retries = 0
     while !Task.isCancelled {
       do throws(StoreError) {
         return try await attempt(entry, report)
       } catch {
-        guard error.isRetryable else { return refused(entry, report, error) }
+        guard error.isRetryable else { return (.error, refused(entry, report, error)) }
         let delay = policy.delay(
           retries: min(retries, policy.retriesMax.map { max(0, $0 - 1) } ?? retries), elapsed: .zero, random: Double.random(in: 0..<1))
         retries += 1
         await Reactor.current?.pause(for: delay ?? policy.delayMax)
       }
     }
-    return WorkResult(.abandoned)
+    return (nil, WorkResult(.abandoned))
   }
 
-  private func attempt(_ entry: ReplicationEntry, _ report: StatusReport) async throws(StoreError) -> WorkResult {
+  private func attempt(
+    _ entry: ReplicationEntry, _ report: StatusReport
+  ) async throws(StoreError) -> (StatusCounters.Ending?, WorkResult) {
     let version = SourceVersion(entry, report)
     // No source keeps a status with a delete marker.
     let current: SourceSiteStatus =
@@ -66,32 +76,35 @@ public final class StatusUpdater: EntryProcessor {
     switch current {
     case .gone:
       counters.count(.gone)
-      return WorkResult(.alreadyThere)
+      return (.error, WorkResult(.alreadyThere))
     case .unknown: break
     case .known(let status): recorded = status
     }
     switch StatusDecision.decide(report.status, current: recorded, replayCount: entry.replayCount, plan: plan) {
     case .ignore?, nil:
       counters.count(.unchanged)
-      return WorkResult(.alreadyThere)
+      return (.nochange, WorkResult(.alreadyThere))
     case .write(let status)?:
       try await write(status, entry, report, version)
-      counters.count(status, site: report.site, latencyMs: Self.latencyMs(entry))
-      return result(.done(bytes: 0), status == .completed ? [metric("completed", entry, report)] : [])
+      count(status, entry, report)
+      return (.success, result(.done(bytes: 0), status == .completed ? [metric("completed", entry, report)] : []))
     case .replay(let topic, let count)?:
-      counters.countReplay(site: report.site, bytes: entry.hasData ? entry.contentLength : 0)
-      return result(
-        .done(bytes: 0),
-        [
-          OutgoingMessage(
-            topic: topic, key: EntryEncoder.messageKey(bucket: entry.bucket, key: entry.key),
-            value: EntryEncoder.republished(entry, as: .replay(site: report.site, replayCount: count)))
-        ])
+      counters.countReplay(site: report.site, replayCount: count, bytes: entry.hasData ? entry.contentLength : 0)
+      let message = OutgoingMessage(
+        topic: topic, key: EntryEncoder.messageKey(bucket: entry.bucket, key: entry.key),
+        value: EntryEncoder.republished(entry, as: .replay(site: report.site, replayCount: count)))
+      return (.success, result(.done(bytes: 0), [message]))
     case .fail?:
       try await write(.failed, entry, report, version)
-      counters.count(.failed, site: report.site, latencyMs: Self.latencyMs(entry))
-      return result(.done(bytes: 0), failureMessages(entry, report))
+      count(.failed, entry, report)
+      return (.success, result(.done(bytes: 0), failureMessages(entry, report)))
     }
+  }
+
+  private func count(_ status: ReplicationStatus, _ entry: ReplicationEntry, _ report: StatusReport) {
+    counters.count(
+      status, site: report.site, replaysLeft: entry.replayCount, bytes: entry.hasData ? entry.contentLength : 0,
+      latencyMs: Self.latencyMs(entry))
   }
 
   private func write(

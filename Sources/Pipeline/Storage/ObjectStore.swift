@@ -59,6 +59,11 @@ public struct ObjectAttributes: Hashable, Sendable {
 
   public init() {}
   public var isEmpty: Bool { system.isEmpty && user.isEmpty && tags.isEmpty }
+
+  /// Of all names and values.
+  var byteCount: Int64 {
+    [system, user, tags].joined().reduce(0) { $0 + Int64($1.name.utf8.count + $1.value.utf8.count) }
+  }
 }
 
 /// What a source says of the bytes it is about to give.

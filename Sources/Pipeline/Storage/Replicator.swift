@@ -30,6 +30,8 @@ public final class Replicator {
 
   private let source: any ObjectSource
   private let destination: any ObjectDestination
+  /// Told of reads and writes that ended well; nil: nobody counts them.
+  public var figures: CopyFigures?
 
   public init(source: any ObjectSource, destination: any ObjectDestination) {
     self.source = source
@@ -46,7 +48,13 @@ public final class Replicator {
   }
 
   private func copy(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
-    if request.extent != .whole, let outcome = try await destination.update(request) { return ReplicationOutcome(outcome) }
+    if request.extent != .whole {
+      let began = Instant.nowUncached()
+      if let outcome = try await destination.update(request) {
+        if case .written = outcome { figures?.wroteMetadata(request.attributes.byteCount, in: Instant.nowUncached() - began) }
+        return ReplicationOutcome(outcome)
+      }
+    }
     var attempt = 1
     while true {
       do throws(StoreError) {
@@ -62,15 +70,32 @@ public final class Replicator {
   private func copyOnce(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
     let look = destination.beginLook(request)
     defer { look?.cancel() }
-    let body = try await source.open(request)
-    defer { body.close() }
-    return ReplicationOutcome(try await destination.put(request, body, look), of: body.info)
+    let began = Instant.nowUncached()
+    let opened = try await source.open(request)
+    defer { opened.close() }
+    guard let figures else { return ReplicationOutcome(try await destination.put(request, opened, look), of: opened.info) }
+    let body = MeasuredBody(opened, began: began, figures: figures)
+    let writing = Instant.nowUncached()
+    let outcome = try await destination.put(request, body, look)
+    if case .written(let receipt) = outcome {
+      let time = Instant.nowUncached() - writing
+      // Without its bytes only what belongs to them was brought up to date.
+      if body.given == opened.info.size {
+        figures.wroteData(receipt.bytes, in: time)
+      } else {
+        figures.wroteMetadata(request.attributes.byteCount, in: time)
+      }
+    }
+    return ReplicationOutcome(outcome, of: opened.info)
   }
 
   private func remove(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
     if request.versionId == nil, try await source.isPresent(request) { return .skippedPresentAgain }
+    let began = Instant.nowUncached()
     switch try await destination.remove(request) {
-    case .removed: return .removed
+    case .removed:
+      figures?.wroteMetadata(0, in: Instant.nowUncached() - began)
+      return .removed
     case .notThere, .notOurs: return .nothingToRemove
     case .newerThere: return .skippedNewerThere
     }

@@ -39,6 +39,8 @@ public final class LocationBreaker: Sendable {
     var breaker: CircuitBreaker
     var running = 0
     var reason: String?
+    /// Attempts that failed as the target as a whole did.
+    var errorCount: UInt64 = 0
     /// Not before this monotonic time, because the target said so.
     var restUntilMs: Int64 = .min
   }
@@ -72,6 +74,7 @@ public final class LocationBreaker: Sendable {
         if inside.breaker.state == .closed { inside.reason = nil }
       case .outage(let reason, let retryAfter):
         inside.breaker.failed(nowMs: now)
+        inside.errorCount += 1
         inside.reason = reason
         if let retryAfter { inside.restUntilMs = max(inside.restUntilMs, now + retryAfter.nanoseconds / 1_000_000) }
       case .unknown: break
@@ -86,6 +89,9 @@ public final class LocationBreaker: Sendable {
     let due = inside.withLock { max($0.breaker.nextProbeMs ?? 0, $0.restUntilMs) }
     return min(max(.milliseconds(max(0, due - now)), Self.restMin), Self.restMax) * Double.random(in: 0.8..<1.2)
   }
+
+  /// Failures that counted against it, since the start.
+  public var errorCount: UInt64 { inside.withLock { $0.errorCount } }
 
   public var view: View {
     let offset = WallClock.nowMs() - Self.monotonicMs()

@@ -38,6 +38,8 @@ public final class StoreReplicator: EntryReplicator {
     self.breaker = breaker
   }
 
+  public func count(into figures: CopyFigures) { replicator.figures = figures }
+
   public func replicate(_ entry: ReplicationEntry) async -> WorkResult {
     let request = ObjectRequest(entry, site: site, force: force)
     var course = Course()

@@ -91,6 +91,7 @@ actor Worker {
       case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
       case .replicate(let entry):
         guard entry.dedupeHash != item.previousDone else { return finish(item, .alreadyThere, dedupe: entry.dedupeHash) }
+        place.location.figures.begins(lastModified: entry.lastModified)
         spawn(item, entry)
       }
     case .processor:
@@ -143,16 +144,26 @@ actor Worker {
           message: error.description, attempts: 1))
     }
     running[RunningTask(location: item.location, ticket: item.ticket)] = nil
-    if let place = place(item.location), let topic = place.location.statusTopic, report == nil,
-      let status = StatusNotes.message(result, entry, site: place.location.site.name, topic: topic)
-    {
-      result.messages.append(status)
-    }
+    if report == nil, let location = place(item.location)?.location { conclude(&result, entry, of: location) }
     switch result.outcome {
     case .done, .alreadyThere: finish(item, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
     case .skipped, .deadLetter, .failed: finish(item, result.outcome, messages: result.messages)
     case .abandoned: finish(item, result.outcome)
     }
+  }
+
+  /// Counts a copy's end, and says it where statuses go.
+  private func conclude(_ result: inout WorkResult, _ entry: ReplicationEntry, of location: WorkerLocation) {
+    let hasData = entry.hasData || entry.content.isEmpty && !entry.isDeleteMarker
+    switch result.outcome {
+    case .done, .alreadyThere: location.figures.ended(isFailure: false, hasData: hasData)
+    case .failed: location.figures.ended(isFailure: true, hasData: hasData)
+    case .skipped, .deadLetter, .abandoned: return
+    }
+    guard let topic = location.statusTopic,
+      let status = StatusNotes.message(result, entry, site: location.site.name, topic: topic)
+    else { return }
+    result.messages.append(status)
   }
 
   private func place(_ index: Int32) -> Place? { Int(index) < places.count ? places[Int(index)] : nil }
@@ -168,6 +179,7 @@ actor Worker {
     if let replicator = place.replicator { return replicator }
     guard case .replicator(let make) = place.location.kind, let context = sharedContext() else { return nil }
     let replicator = try make(context)
+    replicator.count(into: place.location.figures)
     place.replicator = replicator
     return replicator
   }

@@ -9,6 +9,12 @@ public protocol EntryReplicator: AnyObject {
   /// the object. Never throws: what cannot be done is a `.failed`.
   /// Ends early with `.abandoned` when its task is cancelled.
   func replicate(_ entry: ReplicationEntry) async -> WorkResult
+  /// Tells these of what it reads and writes from now on. Does nothing where nothing is read or written.
+  func count(into figures: CopyFigures)
+}
+
+extension EntryReplicator {
+  public func count(into figures: CopyFigures) {}
 }
 
 /// Takes entries for what they report instead of copying what they name: the status processor's part.
@@ -79,6 +85,8 @@ public struct WorkerLocation: Sendable {
   public let kind: Kind
   /// Where a replicator's results are published before they count; nil: nowhere (embedded mode keeps them itself).
   public let statusTopic: String?
+  /// What became of the entries that its replicators were given.
+  public var figures = CopyFigures()
 
   public init(site: Site, kind: Kind, statusTopic: String? = nil) {
     self.site = site

@@ -15,6 +15,9 @@ final class EmbeddedFeed {
   private let sender: FeedSender
   private let log: Logger
   private var isRunning: [Bool]
+  /// What the broker answered, for metrics: in all, and for each location.
+  private(set) var deliveries = Deliveries()
+  private var published: [PublishCounters]
   /// What the lister has to say; on T0.
   var onEvent: ((PopulatorEvent) -> Void)?
 
@@ -42,7 +45,8 @@ final class EmbeddedFeed {
     indexes = Dictionary(
       uniqueKeysWithValues: configuration.locations.enumerated().map { ($0.element.site, $0.offset) })
     isRunning = configuration.locations.map { !$0.isPaused }
-    sender.delivered = { [unowned self] token, offset in port.delivered(token: token, offset: offset) }
+    published = configuration.locations.map { _ in PublishCounters() }
+    sender.delivered = { [unowned self] token, offset in delivered(token, offset) }
     sender.hasRoom = { [unowned self] in port.pump() }
     port.start(on: reactor) { [unowned self] _, event in received(event) }
   }
@@ -65,7 +69,19 @@ final class EmbeddedFeed {
     return populator.requeue(Pipeline.ObjectName(bucket: bucket, key: key), location: index)
   }
 
+  private func delivered(_ token: UInt64, _ offset: Int64?) {
+    let (location, partition) = port.delivered(token: token, offset: offset)
+    if offset == nil {
+      deliveries.noteFailure()
+      published[location].failed += 1
+    } else {
+      deliveries.note(topics[location], partition, at: reactor.now)
+      published[location].succeeded += 1
+    }
+  }
+
   func status(of site: String) -> PopulatorStatus? { indexes[site].map { populator.statuses[$0] } }
+  func published(for site: String) -> PublishCounters? { indexes[site].map { published[$0] } }
   func index(of site: String) -> Int? { indexes[site] }
 
   /// - Blocking: until the lister's present turn is over.
@@ -84,6 +100,12 @@ final class EmbeddedFeed {
     }
     onEvent?(event)
   }
+}
+
+/// Entries of a location that the broker took, and that it did not.
+struct PublishCounters {
+  var succeeded: UInt64 = 0
+  var failed: UInt64 = 0
 }
 
 /// The populator's producer, and what it answers.

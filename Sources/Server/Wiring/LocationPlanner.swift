@@ -53,6 +53,9 @@ struct LocationPlanner {
       pauseMode: .hold, consumer: try consumer(settings.groupID, topic), work: work, deadLetterTopic: plan.deadLetterTopic)
   }
 
+  /// Of this node's Kafka clients, in the brokers' logs and the metrics.
+  var clientId: String { "downbeat-\(plan.configuration.nodeID)" }
+
   func properties() throws(NodeFailure) -> KafkaProperties {
     let kafka = plan.configuration.kafka
     var user = kafka.properties.mapValues { $0.reveal() }
@@ -68,7 +71,7 @@ struct LocationPlanner {
 
   private func consumer(_ group: String, _ topic: String) throws(NodeFailure) -> ConsumerConfiguration {
     var consumer = ConsumerConfiguration(properties: try properties(), groupId: group, topic: topic)
-    consumer.clientId = "downbeat-\(plan.configuration.nodeID)"
+    consumer.clientId = clientId
     consumer.statisticsInterval = Self.statisticsInterval
     consumer.maxPollIntervalMs = plan.configuration.kafka.maxPollIntervalMs
     let share = max(1, plan.servedLocations.count)

@@ -11,26 +11,19 @@ final class NodeMetrics: PrometheusProvider {
 
   func render(into text: inout [UInt8]) {
     var page = MetricsPage()
-    page.family("s3_replication_data_status_changed_total", .counter, "Entries that ended, by status.")
-    for location in node.locations {
-      let counters = location.counters
-      let origin = ("origin", "replication")
-      page.sample(counters.done + counters.alreadyThere, [origin, ("location", location.site), ("replicationStatus", "COMPLETED")])
-      page.sample(counters.failed, [origin, ("location", location.site), ("replicationStatus", "FAILED")])
-    }
-    page.family("s3_replication_data_bytes_total", .counter, "Bytes of content moved.")
-    for location in node.locations {
-      page.sample(
-        UInt64(max(0, location.counters.bytes)),
-        [("origin", "replication"), ("serviceName", "ReplicationQueueProcessor"), ("location", location.site)])
-    }
+    replication(&page)
+    populator(&page)
     entries(&page)
+    gaps(&page)
     gauges(&page)
-    taskTimes(&page)
+    queues(&page)
+    breakers(&page)
     kafka(&page)
+    librdkafka(&page)
     statusProcessor(&page)
     controlPlane(&page)
     reactor(&page)
+    process(&page)
     text += page.bytes
   }
 
@@ -48,8 +41,6 @@ final class NodeMetrics: PrometheusProvider {
   }
 
   private func gauges(_ page: inout MetricsPage) {
-    page.family("downbeat_gap_entries", .gauge, "Entries gone from the log before they were read, since the start.")
-    for location in node.locations { page.sample(location.counters.gapEntries, [("location", location.site)]) }
     page.family("downbeat_in_flight", .gauge, "Entries taken and not finished.")
     for location in node.locations { page.sample(UInt64(location.inFlightCount), [("location", location.site)]) }
     page.family("downbeat_location_state", .gauge, "1 for the effective state of the location on this node.")
@@ -64,21 +55,6 @@ final class NodeMetrics: PrometheusProvider {
 
   /// What our consumers counted, and librdkafka's own figures.
   private func kafka(_ page: inout MetricsPage) {
-    page.family("s3_backbeat_queue_rebalance_total", .counter, "Revocations, by how they ended.")
-    for location in node.locations {
-      let revokes = location.revokes
-      let rows = [("idle", revokes.idle), ("drained", revokes.drained), ("timeout", revokes.timedOut), ("lost", revokes.lost)]
-      for (status, count) in rows { page.sample(count, queue(location) + [("status", status)]) }
-    }
-    page.family("s3_backbeat_queue_slowTasks_count", .gauge, "Tasks that run longer than stuckTaskS.")
-    for location in node.locations {
-      let stuck = Dictionary(grouping: location.stuckTasks, by: \.partition)
-      let labels = MetricsPage.Labels(queue(location))
-      for partition in location.partitions {
-        let count = stuck.isEmpty ? 0 : stuck[partition]?.count ?? 0
-        page.sample(UInt64(count), labels, "partition", UInt64(partition.value))
-      }
-    }
     page.family("downbeat_fetch_stalled", .gauge, "1: owns partitions with a backlog and is given nothing.")
     for location in node.locations { page.sample(location.isFetchStalled ? 1 : 0, [("location", location.site)]) }
     let figures: [(name: String, MetricsPage.Kind, help: String, (KafkaFigures) -> Int64)] = [
@@ -90,7 +66,6 @@ final class NodeMetrics: PrometheusProvider {
       ("downbeat_kafka_lag", .gauge, "Messages behind the end, of the partitions owned.", \.lag),
       ("downbeat_kafka_rebalances_total", .counter, "Rebalances of the group, as librdkafka counts them.", \.rebalances),
       ("downbeat_kafka_brokers_up", .gauge, "Brokers connected.", { Int64($0.brokersUp) }),
-      ("downbeat_kafka_round_trip_p99_microseconds", .gauge, "Round trip to the slowest broker.", \.roundTripP99Us),
     ]
     for (name, kind, help, value) in figures {
       page.family(name, kind, help)
@@ -99,10 +74,11 @@ final class NodeMetrics: PrometheusProvider {
         page.sample(UInt64(max(0, value(kafka))), [("location", location.site)])
       }
     }
-  }
-
-  func queue(_ location: LocationController) -> [(String, String)] {
-    [("topic", location.options.consumer.topic), ("group", location.options.consumer.groupId)]
+    page.family("downbeat_kafka_round_trip_p99_seconds", .gauge, "Round trip to the slowest broker.")
+    for location in node.locations {
+      guard let kafka = location.kafkaFigures else { continue }
+      page.reading(Double(kafka.roundTripP99Us) / 1e6, [("location", location.site)])
+    }
   }
 
   private func controlPlane(_ page: inout MetricsPage) {

@@ -14,7 +14,7 @@ final class NodeStatus {
 
   private unowned let node: ReplicationNode
   private let planner: LocationPlanner
-  let counters = StatusCounters()
+  let counters: StatusCounters
   private(set) var processor: LocationController?
   /// By site, one for each replay topic.
   private(set) var replays: [String: [LocationController]] = [:]
@@ -26,6 +26,9 @@ final class NodeStatus {
   init(node: ReplicationNode, planner: LocationPlanner) {
     self.node = node
     self.planner = planner
+    let replication = node.plan.configuration.replication
+    counters = StatusCounters(
+      sizeBounds: replication.objectSizeBounds.map { Int64($0) }, replaysMax: replication.replayTopics.reduce(0) { $0 + $1.retries })
   }
 
   private var plan: NodePlan { node.plan }
@@ -60,6 +63,9 @@ final class NodeStatus {
   func addReplays(of site: String, _ work: WorkerLocation) throws(NodeFailure) -> [LocationController] {
     guard !plan.usesEmbeddedBroker else { return [] }
     var consumers: [LocationController] = []
+    // Backbeat's replay processor is a service of its own, and counts for itself.
+    var work = work
+    work.figures = CopyFigures()
     for topic in ReplayPlan(plan.configuration.replication.replayTopics.map { ($0.name, $0.retries) }).topicNames {
       consumers.append(try controller(try planner.options(for: site, work: work, topic: plan.configuration.kafka.topic(topic))))
     }

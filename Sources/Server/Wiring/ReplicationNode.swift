@@ -74,7 +74,10 @@ final class ReplicationNode {
       pool = try WorkerPool(
         reactor: reactor, workers: plan.configuration.replication.queueProcessor.workerThreads,
         mode: .from(environment: Environment.variables["DOWNBEAT_FILE_CALLS"]))
-      outbox = try Outbox(reactor: reactor, configuration: ProducerConfiguration(properties: properties), log: log)
+      var producer = ProducerConfiguration(properties: properties)
+      producer.clientId = planner.clientId
+      producer.statisticsInterval = LocationPlanner.statisticsInterval
+      outbox = try Outbox(reactor: reactor, configuration: producer, log: log)
     } catch {
       throw NodeFailure("\(error)")
     }

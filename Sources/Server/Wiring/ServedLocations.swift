@@ -15,6 +15,8 @@ final class ServedLocations {
   private(set) var controllers: [LocationController] = []
   /// Of the locations whose target is a service.
   private(set) var breakers: [String: LocationBreaker] = [:]
+  /// Failures that counted against the breakers of locations that have gone.
+  private var goneBreakerErrors: UInt64 = 0
   /// Embedded mode's failed lists.
   let failedLists: FailedLists?
   /// Embedded mode's entries; none when they come from elsewhere.
@@ -46,6 +48,8 @@ final class ServedLocations {
   private var plan: NodePlan { planner.plan }
 
   func controller(of site: String) -> LocationController? { controllers.first { $0.site == site } }
+  /// Failures that counted against a breaker, since the start.
+  var breakerErrors: UInt64 { breakers.values.reduce(goneBreakerErrors) { $0 + $1.errorCount } }
 
   // MARK: Come
 
@@ -146,7 +150,7 @@ final class ServedLocations {
     leaving[site] = nil
     guard !node.isStopping else { return }
     controllers.removeAll { $0.site == site }
-    breakers[site] = nil
+    goneBreakerErrors += breakers.removeValue(forKey: site)?.errorCount ?? 0
     node.status.removeReplays(of: site)
     node.coordinator.remove(LocationKey(.crr, site))
     completion()
@@ -188,7 +192,7 @@ final class ServedLocations {
 /// The feeds of embedded mode by location. A location that came later has one of its own; a feed lives as long as the node, because
 /// the window it keeps in the topic outlasts the location's going and coming back.
 final class LocationFeeds {
-  private var feeds: [EmbeddedFeed] = []
+  private(set) var feeds: [EmbeddedFeed] = []
   private var bySite: [String: EmbeddedFeed] = [:]
 
   func add(_ feed: EmbeddedFeed, for sites: [String]) {
@@ -198,6 +202,7 @@ final class LocationFeeds {
 
   func contains(_ site: String) -> Bool { bySite[site] != nil }
   func status(of site: String) -> PopulatorStatus? { bySite[site]?.status(of: site) }
+  func published(for site: String) -> PublishCounters? { bySite[site]?.published(for: site) }
   func location(_ site: String, shouldRun: Bool) { bySite[site]?.location(site, shouldRun: shouldRun) }
   func location(_ site: String, consumedUpTo offset: Offset, of partition: Partition) {
     bySite[site]?.location(site, consumedUpTo: offset, of: partition)

@@ -1,6 +1,7 @@
 // The Prometheus text, and the counts behind the metrics routes of a node without Redis.
 import CLinux
 import Glibc
+import PipelineCore
 import TestSupport
 import Testing
 
@@ -41,12 +42,16 @@ struct PrometheusText {
     page.family("a_total", .counter, "Things.")
     page.sample(3, [("name", "say \"hi\" \\ \n")])
     page.family("b_seconds", .histogram, "Times.")
-    page.histogram([1, 0, 2], bounds: ["0.1", "1"], sum: 7.5, [("x", "y")])
+    var times = Histogram(bounds: [100, 1_000])
+    for ms: Int64 in [100, 2_400, 5_000] { times.add(ms) }
+    page.histogram(times, MetricsPage.Bounds(times.bounds, unit: 1_000), MetricsPage.Labels([("x", "y")]))
     page.family("c", .gauge, "One.")
     page.reading(0.25, [])
     page.family("d", .gauge, "Many.")
     page.sample(0, MetricsPage.Labels([("x", "\\")]), "number", 0)
     page.sample(.max, MetricsPage.Labels([]), "number", 1_020)
+    page.seconds(ms: 1_900_000_000_007, MetricsPage.Labels([("x", "y")]), "number", 3)
+    page.reading(-1, MetricsPage.Labels([("x", "y")]).with("n", 12).with("z", "\""))
     let text = String(decoding: page.bytes, as: UTF8.self)
     #expect(
       text == """
@@ -67,6 +72,8 @@ struct PrometheusText {
         # TYPE d gauge
         d{x="\\\\",number="0"} 0
         d{number="1020"} 18446744073709551615
+        d{x="y",number="3"} 1900000000.007
+        d{x="y",n="12",z="\\""} -1
 
         """)
     #expect(PrometheusText(text).problems.isEmpty)
