@@ -29,15 +29,18 @@ struct LogLine {
     line.member("level", .string(word(event.level)))
     line.member("message", .string(event.message.description))
     line.member("logger", .string(label))
-    if let error = event.error { line.member("error", .string("\(error)")) }
+    if let error = event.error { line.member(errorKey, .string("\(error)")) }
     for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-      line.member(reservedKeys.contains(key) ? key + "_" : key, value)
+      let isTaken = key == errorKey ? event.error != nil : reservedKeys.contains(key)
+      line.member(isTaken ? key + "_" : key, value)
     }
     line.bytes += Array("}\n".utf8)
     return line.bytes
   }
 
-  private static let reservedKeys: Set<String> = ["time", "level", "message", "logger", "error", "truncated"]
+  private static let reservedKeys: Set<String> = ["time", "level", "message", "logger", "truncated"]
+  /// Taken only by an error that the event itself carries.
+  private static let errorKey = "error"
 
   /// Backbeat's words, which are also the configuration's.
   static func word(_ level: Logger.Level) -> String {

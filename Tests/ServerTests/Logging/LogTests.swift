@@ -31,6 +31,14 @@ private func json(_ event: LogEvent, _ fields: Logger.Metadata = [:]) -> String 
         + #""count":3,"level_":"mine","list":["x",1],"location":"a","ok":true}"# + "\n")
   }
 
+  @Test func anErrorAmongTheFieldsKeepsItsNameUnlessTheEventHasOne() {
+    #expect(json(event("m"), ["error": "EIO"]).hasSuffix(#""logger":"downbeat","error":"EIO"}"# + "\n"))
+    let own = LogEvent(
+      level: .info, message: "m", error: Errno(EIO, "read"), metadata: nil, source: nil, file: "F", function: "f", line: 1)
+    let line = json(own, ["error": "mine"])
+    #expect(line.contains(#""error":"read"#) && line.hasSuffix(#","error_":"mine"}"# + "\n"), "\(line)")
+  }
+
   @Test func everyLineParsesWhateverIsInIt() throws {
     var random = SeededRandom(seed: testSeed)
     for _ in 0..<2000 {
