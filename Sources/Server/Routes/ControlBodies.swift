@@ -32,14 +32,17 @@ enum ControlBodies {
     }
   }
 
-  /// 200 only when every location is drained; the others name their nodes.
+  /// 200 only when every location is drained; the others name their nodes. `disabled` says that nothing runs any more: where nobody
+  /// has said so, because no node lives or none of them acts on the pause yet, it is `pausing`.
   private static func drained(_ reports: [DrainReport]) -> Response {
     var json = JSONWriter()
     json.beginObject()
     for report in reports {
       json.name(report.location)
       json.beginObject()
-      json.member("state", report.state.rawValue)
+      var state = report.state
+      if !report.isDrained, state == .disabled { state = .pausing }
+      json.member("state", state.rawValue)
       json.member("inFlight", Int64(report.inFlight))
       if !report.isDrained { nodes(report.nodes, &json) }
       json.endObject()

@@ -286,7 +286,7 @@ struct ControlRouteTests {
     api.service.outcome = .drained([DrainReport(location: "S1", isDrained: false, state: .disabled, inFlight: 0, nodes: [])])
     let answer = try api.ask("POST /_/crr/pause/S1?wait=1")
     #expect(answer.status == 202)
-    #expect(answer.text == #"{"S1":{"state":"disabled","inFlight":0,"nodes":[]}}"#)
+    #expect(answer.text == #"{"S1":{"state":"pausing","inFlight":0,"nodes":[]}}"#)
   }
 
   // MARK: Details
