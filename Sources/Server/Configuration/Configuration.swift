@@ -18,10 +18,7 @@ struct Configuration: Equatable, Sendable {
   var logLevel = Logger.Level.info
   /// How long a stop waits for running entries before it abandons them, seconds.
   var shutdownTimeoutS = 30
-  /// The group id that ends a version id: exactly 7 bytes.
-  var replicationGroupID = "RG001  "
   var metricsTopic = "backbeat-metrics"
-  var gcTopic = "backbeat-gc"
   var replication = Replication()
   var ingestion = Ingestion()
   /// Locations of the `lifecycle` service: the keys of locationConfig.json.
@@ -60,8 +57,6 @@ extension Configuration {
     var maxRequestSizeBytes = 5_000_020
     /// nil: the consumers' own.
     var maxPollIntervalMs: Int?
-    var backlogMetricsPath = "/backbeat/run/kafka-backlog-metrics"
-    var backlogMetricsIntervalS = 60
     /// `KAFKA_TOPIC_PREFIX`: goes before every topic name, but not before Redis channels.
     var topicPrefix = ""
 
@@ -97,7 +92,6 @@ extension Configuration {
     var topic = "backbeat-replication"
     var statusTopic = "backbeat-replication-status"
     var failedTopic = "backbeat-replication-failed"
-    var dataMoverTopic = "backbeat-data-mover"
     var deadLetterTopic = "backbeat-replication-dead-letter"
     var replayTopics: [ReplayTopic] = []
     var monitorsFailures = true

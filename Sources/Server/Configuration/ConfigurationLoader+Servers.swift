@@ -24,14 +24,9 @@ extension ConfigurationLoader {
     result.staticMembership = section.bool("staticMembership", default: false)
     result.maxRequestSizeBytes = section.int("maxRequestSize", in: 1000...1_000_000_000, default: result.maxRequestSizeBytes)
     result.maxPollIntervalMs = section.int("maxPollIntervalMs", in: 45_000...86_400_000)
-    let backlog = section.section("backlogMetrics")
-    result.backlogMetricsPath = backlog.string("zkPath", default: result.backlogMetricsPath)
-    result.backlogMetricsIntervalS = backlog.int("intervalS", in: 1...86_400, default: result.backlogMetricsIntervalS)
-    backlog.finish()
-    if section.has("backlogMetrics") { section.note("backlogMetrics", "not used by Downbeat") }
     result.properties = kafkaProperties(section.section("properties"))
     result.topicPrefix = context.environment["KAFKA_TOPIC_PREFIX"] ?? ""
-    section.finish(unused: ["compressionType", "requiredAcks"])
+    section.finish(unused: ["backlogMetrics", "compressionType", "requiredAcks"])
     return result
   }
 

@@ -59,7 +59,7 @@ struct ConfigurationLoader {
     result.redis = redis(root.section("redis"))
     result.logLevel = logLevel(root.section("log"))
     result.shutdownTimeoutS = root.int("shutdownTimeoutS", in: 1...3600, default: result.shutdownTimeoutS)
-    result.replicationGroupID = replicationGroupID(root)
+    checkReplicationGroupId(root)
     let metrics = root.section("metrics")
     result.metricsTopic = metrics.topic("topic", default: result.metricsTopic, prefix: result.kafka.topicPrefix)
     metrics.finish(unused: ["groupIdPrefix"])
@@ -68,10 +68,7 @@ struct ConfigurationLoader {
       context: context, purpose: purpose, topicPrefix: result.kafka.topicPrefix, hasBrokers: !result.kafka.hosts.isEmpty)
     result.replication = replication.read(extensions.section("replication"))
     result.ingestion = ingestion(extensions.section("ingestion"), prefix: result.kafka.topicPrefix)
-    let gc = extensions.section("gc")
-    result.gcTopic = gc.topic("topic", default: result.gcTopic, prefix: result.kafka.topicPrefix)
-    if gc.has("topic") { gc.note("topic", "not used by Downbeat") }
-    gc.finish(unused: ["auth", "consumer", "probeServer", "circuitBreaker"])
+    extensions.section("gc").finish(unused: ["topic", "auth", "consumer", "probeServer", "circuitBreaker"])
     extensions.finish(unused: ["lifecycle", "mongoProcessor", "mdProcessor", "notification", "oplogPopulator"])
     result.lifecycleLocations = LocationConfigFile.names(beside: context)
     root.finish(unused: [
@@ -122,15 +119,11 @@ struct ConfigurationLoader {
     }
   }
 
-  private func replicationGroupID(_ root: Section) -> String {
-    let standard = Configuration().replicationGroupID
-    guard let id = root.string("replicationGroupId") else { return standard }
-    guard id.utf8.count == 7 else {
-      root.error("replicationGroupId", "must be exactly 7 bytes, not \(id.utf8.count)")
-      return standard
-    }
+  /// It ends version ids, which are never made here; one that Backbeat refuses is refused all the same.
+  private func checkReplicationGroupId(_ root: Section) {
+    guard let id = root.string("replicationGroupId") else { return }
+    guard id.utf8.count == 7 else { return root.error("replicationGroupId", "must be exactly 7 bytes, not \(id.utf8.count)") }
     root.note("replicationGroupId", "not used by Downbeat")
-    return id
   }
 
   private func ingestion(_ section: Section, prefix: String) -> Configuration.Ingestion {

@@ -25,8 +25,6 @@ struct ReplicationReader {
     }
     checkOverlaps(source: result.source, entries)
     result.topic = section.topic("topic", default: result.topic, prefix: topicPrefix)
-    result.dataMoverTopic = section.topic("dataMoverTopic", default: result.dataMoverTopic, prefix: topicPrefix)
-    for name in ["dataMoverTopic", "objectSizeMetrics"] where section.has(name) { section.note(name, "not used by Downbeat") }
     result.statusTopic = section.topic("replicationStatusTopic", default: result.statusTopic, prefix: topicPrefix)
     result.failedTopic = section.topic("replicationFailedTopic", default: result.failedTopic, prefix: topicPrefix)
     result.deadLetterTopic = section.topic("deadLetterTopic", default: result.deadLetterTopic, prefix: topicPrefix)
@@ -43,7 +41,7 @@ struct ReplicationReader {
     result.queueProcessor = queueProcessor(processor)
     checkSlots(result, in: processor)
     result.statusProcessor = statusProcessor(section.section("replicationStatusProcessor"))
-    section.finish()
+    section.finish(unused: ["dataMoverTopic"])
     return result
   }
 

@@ -85,7 +85,7 @@ import Testing
         "extensions.ingestion.cronRule", "extensions.ingestion.maxParallelReaders", "extensions.ingestion.probeServer",
         "extensions.replication.destination.transport", "extensions.replication.destination.auth", "log.dumpLevel",
         "server.host", "extensions.replication.source.auth.vault", "replicationGroupId", "kafka.backlogMetrics", "extensions.gc.topic",
-        "extensions.replication.dataMoverTopic", "extensions.replication.objectSizeMetrics",
+        "extensions.replication.dataMoverTopic",
       ])
     #expect(loaded.diagnostics.allSatisfy { $0.message == "not used by Downbeat" })
     let configuration = try #require(loaded.configuration)
