@@ -29,6 +29,8 @@ WINDOW_MIN_S, ENTRIES_PER_S_MIN = 2, 150_000
 PAUSE_S = 1.3  # a paused daemon tells librdkafka after a second
 BACKLOGS = {0: 10, 1_000: 14, 10_000: 8, 100_000: 4, 1_000_000: 2}
 LOCATIONS_BACKLOGS = {0: 3, 5_000: 4}
+# As many partitions as deployments have, and enough in each that a fetch brings more than a handful.
+DENSE_PARTITIONS, DENSE_BACKLOGS = 8, {0: 3, 10_000: 4}
 
 SUITES = {
     "warm-backlog": [{"backlogs": BACKLOGS}],
@@ -36,6 +38,8 @@ SUITES = {
     # 300 running and waiting entries of each location: those of all together are bounded by 65,536.
     # What a hundred of them do in an empty second counts, so empty windows are as long as the others.
     "warm-locations": [{"backlogs": LOCATIONS_BACKLOGS, "locations": count, "concurrency": 300, "equal_windows": True} for count in (1, 10, 100)],
+    "warm-locations-dense": [{"backlogs": DENSE_BACKLOGS, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
+                             for count in (1, 10, 100)],
 }
 
 

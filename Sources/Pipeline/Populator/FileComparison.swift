@@ -1,5 +1,6 @@
 // One file of the source beside its copies, block by block.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

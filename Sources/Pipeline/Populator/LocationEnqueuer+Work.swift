@@ -1,6 +1,7 @@
 // What a location's turn does: paths that changed first (they are few and fresh), then the running walk, then the next
 // one: the listing that is due, directories that appeared, the sweep for copies without a source.
 
+internal import PipelineCore
 internal import Reactor
 
 extension LocationEnqueuer {

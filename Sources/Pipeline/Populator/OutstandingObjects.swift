@@ -7,15 +7,17 @@ struct OutstandingObjects {
   struct Fingerprint: Hashable {
     var size: Int64
     var modifiedNs: Int64
+    var permissions: UInt32?
 
     static let deleted = Fingerprint(size: -1, modifiedNs: 0)
 
-    init(size: Int64, modifiedNs: Int64) {
+    init(size: Int64, modifiedNs: Int64, permissions: UInt32? = nil) {
       self.size = size
       self.modifiedNs = modifiedNs
+      self.permissions = permissions
     }
 
-    init(_ file: WalkedFile) { self.init(size: file.size, modifiedNs: file.modifiedNs) }
+    init(_ file: WalkedFile) { self.init(size: file.size, modifiedNs: file.modifiedNs, permissions: file.permissions) }
   }
 
   private struct Waiting {

@@ -1,37 +1,4 @@
-// What the embedded populator is told, what it asks, and what it says: values that cross threads, and the one protocol
-// through which it learns about copies.
-
-/// What the populator must know of a location's copies. Made and used on the lister's thread only; may block.
-public protocol CopyProbe: AnyObject {
-  /// Is the location's copy of this source file complete and unchanged, so that there is nothing to enqueue?
-  /// In doubt false: a worker looks again, and an entry too many writes nothing twice.
-  func isUpToDate(bucket: String, key: String, file: WalkedFile) -> Bool
-  /// Does the location hold a copy of this object that we wrote?
-  func hasCopy(of object: ObjectName) -> Bool
-  /// Where the copy of an object is, or would be, relative to the location's root; nil if it can have no file there.
-  func path(ofCopyOf object: ObjectName) -> String?
-  /// Which object a file of the location's tree is a copy of; nil if we did not write it.
-  /// - Parameter path: relative to the location's root.
-  func object(ofCopyAt path: String) -> ObjectName?
-  /// The digest noted when the file at this path was copied; nil if there is none, or it is no copy of ours.
-  func recordedMD5(ofCopyAt path: String) -> MD5Digest?
-}
-
-extension CopyProbe {
-  /// For locations that note no digest.
-  public func recordedMD5(ofCopyAt path: String) -> MD5Digest? { nil }
-}
-
-/// Names one object.
-public struct ObjectName: Hashable, Sendable {
-  public var bucket: String
-  public var key: String
-
-  public init(bucket: String, key: String) {
-    self.bucket = bucket
-    self.key = key
-  }
-}
+// What the embedded populator is told and what it says: values that cross threads.
 
 /// How paths of the source are objects.
 public enum SourceNaming: Sendable {

@@ -4,6 +4,7 @@
 // The order matters: everything is judged before anything is made, and judged again under the lock, because another
 // process may have come in between. The source is never written to.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

@@ -1,5 +1,6 @@
 // The paths of a quickstart, resolved: what was typed, what it really is, and whether any two of them are in each other's way.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

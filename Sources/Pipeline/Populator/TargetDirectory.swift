@@ -2,6 +2,7 @@
 // lock that one process holds, and the state directory. Files are opened below the directory's descriptor and never
 // through a link.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

@@ -5,22 +5,6 @@
 
 internal import Reactor
 
-/// A regular file as it stood when the walk read it.
-public struct WalkedFile: Hashable, Sendable {
-  /// Relative to the tree's root.
-  public var path: String
-  /// Bytes.
-  public var size: Int64
-  /// Modification time, nanoseconds since 1970 (UTC); clamped to what an `Int64` holds.
-  public var modifiedNs: Int64
-
-  public init(path: String, size: Int64, modifiedNs: Int64) {
-    self.path = path
-    self.size = size
-    self.modifiedNs = modifiedNs
-  }
-}
-
 /// Why a path of the tree could not become an object, or could not be looked at.
 public enum TreeFailureReason: Hashable, Sendable {
   /// The name is no UTF-8, so it cannot be a key.
@@ -97,54 +81,4 @@ public struct TreeCounts: Hashable, Sendable {
 
   /// Links, sockets, devices and FIFOs together.
   public var skipped: Int64 { skippedByKind.reduce(0, +) }
-}
-
-/// Text that is safe on a terminal and in a log line, whatever bytes a file name holds.
-public enum PrintableName {
-  /// Valid UTF-8 is kept; every other byte, control characters and the backslash itself become `\xNN`.
-  public static func of(_ bytes: [UInt8]) -> String {
-    var text = ""
-    var rest = bytes[...]
-    while let first = rest.first {
-      let length = sequenceLength(first)
-      let head = rest.prefix(length)
-      if length > 0, head.count == length, let part = String(validating: head, as: UTF8.self), isPlain(part) {
-        text += part
-        rest = rest.dropFirst(length)
-      } else {
-        text += escape(first)
-        rest = rest.dropFirst()
-      }
-    }
-    return text
-  }
-
-  public static func of(_ text: String) -> String { of(Array(text.utf8)) }
-
-  private static func sequenceLength(_ first: UInt8) -> Int {
-    switch first {
-    case 0x00...0x7F: 1
-    case 0xC2...0xDF: 2
-    case 0xE0...0xEF: 3
-    case 0xF0...0xF4: 4
-    default: 0
-    }
-  }
-
-  /// C0, DEL and C1 controls can move a terminal's cursor; bidirectional overrides can make a name read as another.
-  private static func isPlain(_ part: String) -> Bool {
-    part.unicodeScalars.allSatisfy { scalar in
-      let value = scalar.value
-      return value >= 0x20 && !(0x7F...0x9F).contains(value) && value != 0x5C && !(0x202A...0x202E).contains(value)
-        && !(0x2066...0x2069).contains(value)
-    }
-  }
-
-  private static func escape(_ byte: UInt8) -> String {
-    let digits = Array("0123456789ABCDEF".unicodeScalars)
-    var text = "\\x"
-    text.unicodeScalars.append(digits[Int(byte >> 4)])
-    text.unicodeScalars.append(digits[Int(byte & 15)])
-    return text
-  }
 }

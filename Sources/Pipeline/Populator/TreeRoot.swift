@@ -64,7 +64,7 @@ public final class TreeRoot {
     }
     let inode = InodeFacts(facts)
     switch inode.kind {
-    case .file: return .file(WalkedFile(path: path, size: inode.size, modifiedNs: inode.modifiedNs))
+    case .file: return .file(WalkedFile(path: path, size: inode.size, modifiedNs: inode.modifiedNs, permissions: inode.permissions))
     case .directory: return .directory
     case .other(let kind): return .other(kind)
     }
@@ -105,15 +105,17 @@ struct InodeFacts {
   }
 
   /// What must be asked for.
-  static let mask = UInt32(STATX_TYPE | STATX_SIZE | STATX_MTIME)
+  static let mask = UInt32(STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME)
 
   var kind: Kind
   var size: Int64
   var modifiedNs: Int64
+  var permissions: UInt32
 
   init(_ facts: statx) {
     size = Int64(clamping: facts.stx_size)
     modifiedNs = FileStat.ns(seconds: facts.stx_mtime.tv_sec, rest: Int64(facts.stx_mtime.tv_nsec))
+    permissions = UInt32(facts.stx_mode) & 0o777
     kind =
       switch Int32(facts.stx_mode) & 0o170000 {
       case 0o100000: .file

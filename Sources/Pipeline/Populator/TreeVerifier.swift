@@ -4,6 +4,7 @@
 // It reads everything again, both sides, block by block; the source once for all targets. In bounded steps and memory, on
 // a thread that may block. It changes nothing and believes no record: a record is compared, never used instead of bytes.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

@@ -8,6 +8,7 @@
 // It follows no link, never leaves the root, and goes on after every error. What appears behind its back is the
 // watcher's concern: `onDirectory` runs before the directory is read, so a watch set there misses nothing.
 
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor
@@ -215,7 +216,7 @@ public final class TreeWalker {
     }
     counts.files += 1
     counts.bytes += facts.size
-    visit(.file(WalkedFile(path: full, size: facts.size, modifiedNs: facts.modifiedNs)))
+    visit(.file(WalkedFile(path: full, size: facts.size, modifiedNs: facts.modifiedNs, permissions: facts.permissions)))
   }
 
   // MARK: Failures and names

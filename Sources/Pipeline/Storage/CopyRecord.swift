@@ -11,6 +11,8 @@ struct CopyRecord: Hashable, Sendable {
   /// The source's bytes and time when they were read.
   var sourceSize: Int64
   var sourceModifiedNs: Int64?
+  /// Its permission bits then; nil: it has none, or they were not noted.
+  var permissions: UInt32?
   var md5: MD5Digest
   var versionId: String?
   /// ISO 8601 of the version; empty if unknown.
@@ -26,6 +28,7 @@ struct CopyRecord: Hashable, Sendable {
   var json: JSONValue {
     var members: [JSONValue.Member] = [.init("v", .int(Self.version)), .init("size", .int(sourceSize))]
     if let sourceModifiedNs { members.append(.init("mtime", .int(sourceModifiedNs))) }
+    if let permissions { members.append(.init("mode", .int(Int64(permissions)))) }
     members.append(.init("md5", .string(md5.hex)))
     if let versionId { members.append(.init("versionId", .string(versionId))) }
     if !lastModified.isEmpty { members.append(.init("lastModified", .string(lastModified))) }
@@ -43,6 +46,7 @@ struct CopyRecord: Hashable, Sendable {
     else { return nil }
     sourceSize = size
     sourceModifiedNs = json["mtime"]?.int
+    permissions = json["mode"]?.int.flatMap { UInt32(exactly: $0) }
     self.md5 = md5
     versionId = json["versionId"]?.string
     lastModified = json["lastModified"]?.string ?? ""
@@ -63,6 +67,7 @@ struct CopyRecord: Hashable, Sendable {
   init(_ request: ObjectRequest, _ info: ObjectInfo, md5: MD5Digest, copy: FileStat) {
     sourceSize = info.size
     sourceModifiedNs = info.modifiedNs
+    permissions = info.permissions.map { $0 & 0o777 }
     self.md5 = md5
     versionId = request.versionId
     lastModified = request.lastModified
@@ -75,10 +80,11 @@ struct CopyRecord: Hashable, Sendable {
   /// The copy still looks as we left it.
   func isUnchanged(_ copy: FileStat) -> Bool { copy.size == targetSize && copy.modifiedNs == targetModifiedNs }
 
-  /// The record of the same copy, whatever name it has had to take.
+  /// The record of the same copy, whatever name it has had to take and whatever bits since.
   func isSameCopy(as other: CopyRecord) -> Bool {
     var other = other
     other.isDisplaced = isDisplaced
+    other.permissions = permissions
     return self == other
   }
 
@@ -89,28 +95,15 @@ struct CopyRecord: Hashable, Sendable {
     return info.modifiedNs == nil || info.modifiedNs == sourceModifiedNs
   }
 
+  /// The source has other permission bits than the copy was given; what was not noted counts as equal.
+  func hasOther(permissions now: UInt32?) -> Bool {
+    if let permissions, let now { permissions != now & 0o777 } else { false }
+  }
+
   /// The copy is of a later version than the request. Where the source has no versions, what it has now is the latest.
   func isNewer(than request: ObjectRequest) -> Bool {
     VersionOrder.isLater(versionId, lastModified, than: request.versionId, request.lastModified)
   }
 
   var receipt: CopyReceipt { CopyReceipt(bytes: targetSize, md5: md5) }
-}
-
-/// Raw version ids begin with a 14-digit time and a 6-digit sequence, both counted down.
-enum VersionOrder {
-  /// - Parameter modified: ISO 8601; empty if unknown.
-  static func isLater(_ ours: String?, _ modified: String, than asked: String?, _ askedModified: String) -> Bool {
-    guard let ours, let asked, ours != asked else { return false }
-    // Version ids count down, so the smaller one is the later; ids of another form are ordered by time.
-    if isComparable(ours, asked) { return ours < asked }
-    return !modified.isEmpty && !askedModified.isEmpty && modified > askedModified
-  }
-
-  static func isComparable(_ first: String, _ second: String) -> Bool {
-    first.utf8.count == second.utf8.count
-      && [first, second].allSatisfy { id in
-        id.utf8.count >= 20 && id.utf8.prefix(20).allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-      }
-  }
 }

@@ -32,21 +32,22 @@ public final class FileCopyProbe: CopyProbe {
     records = CopyRecords(location: location)
   }
 
-  public func check(bucket: String, key: String, size: Int64, modifiedNs: Int64) -> CopyCheck {
+  public func check(bucket: String, key: String, size: Int64, modifiedNs: Int64, permissions: UInt32? = nil) -> CopyCheck {
     switch look(bucket, key) {
     case .nothing: return .missing
     case .unknown: return .stale
     case .file(.foreign): return .foreign
     case .file(.changed): return .changed
     case .file(.ours(let record)):
-      return record.sourceSize == size && record.sourceModifiedNs == modifiedNs ? .upToDate : .stale
+      let isSame = record.sourceSize == size && record.sourceModifiedNs == modifiedNs && !record.hasOther(permissions: permissions)
+      return isSame ? .upToDate : .stale
     }
   }
 
   // MARK: CopyProbe
 
   public func isUpToDate(bucket: String, key: String, file: WalkedFile) -> Bool {
-    check(bucket: bucket, key: key, size: file.size, modifiedNs: file.modifiedNs) == .upToDate
+    check(bucket: bucket, key: key, size: file.size, modifiedNs: file.modifiedNs, permissions: file.permissions) == .upToDate
   }
 
   public func hasCopy(of object: ObjectName) -> Bool {

@@ -1,7 +1,7 @@
-// Metadata and tags of a copy brought up to date without its bytes. The record stays as it is, so the copy is what it was: the
-// same version, unchanged since.
+// Metadata, tags and permission bits of a copy brought up to date without its bytes. The copy stays what it was: the same
+// version, unchanged since.
 //
-// They are in one place at a time (CopyRecords.Metadata), replaced in one step and synced: after a crash the old or the new
+// Metadata and tags are in one place at a time (CopyRecords.Metadata), replaced in one step and synced: after a crash the old or the new
 // ones are there, and the entry, not committed, comes again.
 internal import CLinux
 internal import Glibc
@@ -37,6 +37,20 @@ extension FileDestination {
     }
     let isAttribute = if case .sidecar = present { false } else { try await setMetadata(file.file, wanted.bytes, place.path.bytes) }
     if !isAttribute { try await writeSidecar(place.object, record, wanted) }
+    return .written(record.receipt)
+  }
+
+  /// Permission bits that the source's file has been given since it was copied (chmod changes neither size nor time).
+  /// - Returns: nil if there is nothing to change.
+  func followPermissions(_ info: ObjectInfo, _ place: Place) async throws(StoreError) -> PutOutcome? {
+    guard case .file(let file) = place.found, case .ours(var record) = file.state, let bits = info.permissions, record.hasOther(permissions: bits)
+    else { return nil }
+    guard fchmod(file.file.fd, mode_t(bits & 0o777)) == 0 else { throw targetError(errno, "fchmod", place.path.bytes) }
+    // The bits are durable before the record that says so.
+    let value = await files.sync(file.file.fd)
+    guard value == 0 else { throw targetError(-value, "fsync", place.path.bytes) }
+    record.permissions = bits & 0o777
+    try await rewriteRecord(file.file, record, place.object)
     return .written(record.receipt)
   }
 

@@ -40,7 +40,9 @@ public final class FileDestination: ObjectDestination {
     let path = try location.objectPath(bucket: request.bucket, key: request.key)
     let place = try await find(request, path)
     switch try judge(request, body.info, place) {
-    case .answer(let outcome): return try await refresh(request, place) ?? outcome
+    case .answer(let outcome):
+      if case .alreadyThere = outcome, let followed = try await followPermissions(body.info, place) { return followed }
+      return try await refresh(request, place) ?? outcome
     case .compare(let file): return try await adopt(request, body, place, file)
     case .write: return try await write(request, body, place)
     }

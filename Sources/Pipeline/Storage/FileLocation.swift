@@ -3,6 +3,7 @@
 //
 // Made once at start with plain calls. It never opens an object's file; that is done by `FileSource`, `FileDestination`
 // (per worker, through the ring) and `FileCopyProbe` (plain calls).
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor

@@ -1,8 +1,9 @@
 // A directory tree as the source of objects. Never writes to it.
 //
 // What is given is what was there at one moment: size and modification time are read before and after the bytes. A file
-// whose time is so young that a second change could bear the same time is left to rest first. An object of one block is
-// read in one request (status, read, status, close); a larger one with several blocks in flight.
+// whose time is so young that a second change could bear the same time, or that the write which set it may still be at
+// work, is left to rest first. An object of one block is read in one request (status, read, status, close); a larger one with
+// several blocks in flight.
 internal import CLinux
 internal import Glibc
 public import Reactor
@@ -10,6 +11,10 @@ public import Reactor
 public final class FileSource: ObjectSource {
   /// A change may carry the time of the last clock tick: 10 ms at 100 Hz.
   static let timeGrain: Duration = .milliseconds(10)
+  /// The kernel sets the time when a write begins, and one call may write 2 GiB: what one may still be at work on is told by the
+  /// size and a rate that no write falls below while it is not waiting for a disk.
+  static let writeBytesPerMs: Int64 = 128 * 1_024
+  static let restMax: Duration = .seconds(2)
   /// Rests for one file; one that is written to all the time counts as changed.
   static let restsMax = 3
   /// Reads of one object in flight.
@@ -34,10 +39,10 @@ public final class FileSource: ObjectSource {
       switch opened {
       case .body(let body): return body
       case .tooLarge: isSmall = false
-      case .tooYoung:
+      case .tooYoung(let rest):
         guard rests < Self.restsMax else { throw changed(path) }
         rests += 1
-        await Reactor.current?.pause(for: Self.timeGrain * 2)
+        await Reactor.current?.pause(for: rest)
       }
     }
   }
@@ -61,8 +66,8 @@ public final class FileSource: ObjectSource {
     case body(any ObjectBody)
     /// Does not fit into one block after all.
     case tooLarge
-    /// Changed so recently that the next change may not show.
-    case tooYoung
+    /// Changed so recently that the next change may not show, or this one may not be over.
+    case tooYoung(rest: Duration)
   }
 
   private func openSmall(_ path: ObjectPath) async throws(StoreError) -> Opened {
@@ -83,7 +88,7 @@ public final class FileSource: ObjectSource {
     }
     try checkKind(before, path)
     if before.size > Int64(BlockPool.blockBytes) { return .tooLarge }
-    if isYoung(before, now: now) { return .tooYoung }
+    if let rest = restNeeded(before, now: now) { return .tooYoung(rest: rest) }
     guard values[1] >= 0 else { throw .source(-values[1], "read", location.fullPath(path.bytes)) }
     guard before.isSameState(as: after), Int64(values[1]) == before.size else { throw changed(path) }
     block.count = Int(values[1])
@@ -97,7 +102,7 @@ public final class FileSource: ObjectSource {
     case .failure(let failure): throw .source(failure.code, "statx", location.fullPath(path.bytes))
     case .success(let stat):
       try checkKind(stat, path)
-      if isYoung(stat, now: now) { return .tooYoung }
+      if let rest = restNeeded(stat, now: now) { return .tooYoung(rest: rest) }
       return .body(
         LargeFileBody(info: info(stat), stat: stat, file: file, files: files, pool: pool, name: location.fullPath(path.bytes)))
     }
@@ -114,10 +119,13 @@ public final class FileSource: ObjectSource {
     guard stat.isRegular else { throw .source(EISDIR, "openat2", location.fullPath(path.bytes)) }
   }
 
-  private func isYoung(_ stat: FileStat, now: Int64) -> Bool {
+  /// How long the file must be left alone yet; nil: it is old enough.
+  private func restNeeded(_ stat: FileStat, now: Int64) -> Duration? {
     let age = now.subtractingReportingOverflow(stat.modifiedNs)
     // A time in the future was set by somebody; the next change will differ from it.
-    return !age.overflow && age.partialValue >= 0 && .nanoseconds(age.partialValue) < Self.timeGrain
+    guard !age.overflow, age.partialValue >= 0 else { return nil }
+    let rest = min(Self.timeGrain + .milliseconds(stat.size / Self.writeBytesPerMs), Self.restMax) - .nanoseconds(age.partialValue)
+    return rest > .zero ? rest + Self.timeGrain : nil
   }
 
   private func info(_ stat: FileStat) -> ObjectInfo {

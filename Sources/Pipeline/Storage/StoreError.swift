@@ -1,8 +1,12 @@
 // Why an object could not be read or written: a code for lists and metrics, whether trying again can help, and one line
 // that names the thing and the way out. Operating errors only; a programmer's error crashes.
+internal import PipelineCore
 internal import CLinux
 internal import Glibc
 internal import Reactor
+
+/// Which end of a copy a store is, for the words of its errors.
+public enum StoreSide: Hashable, Sendable { case source, target }
 
 public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Stable names: shown in failed lists, counted in metrics.
@@ -51,6 +55,8 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   public var isOutage = false
   /// The store asked for this rest before the next attempt.
   public var retryAfter: Duration?
+  /// What a service said of the condition of a write; nil where it said nothing of it.
+  var condition: ConditionAnswer?
 
   public init(_ reason: Reason, isRetryable: Bool, _ message: String) {
     self.reason = reason

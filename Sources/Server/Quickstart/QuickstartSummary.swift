@@ -1,5 +1,6 @@
 // What a quickstart says at its end: a row per location, what FAILED and why, and what the verification found. Pure.
 
+internal import PipelineCore
 internal import Pipeline
 
 struct QuickstartSummary: Sendable {

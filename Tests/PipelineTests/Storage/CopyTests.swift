@@ -38,7 +38,7 @@ import Testing
     let record = try #require(attribute(copy, "user.downbeat"))
     #expect(
       record == """
-        {"v":1,"size":5,"mtime":1700000000123456789,"md5":"5d41402abc4b2a76b9719d911017c592",\
+        {"v":1,"size":5,"mtime":1700000000123456789,"mode":488,"md5":"5d41402abc4b2a76b9719d911017c592",\
         "copySize":5,"copyMtime":1700000000123456789}
         """)
   }

@@ -218,7 +218,8 @@ import Testing
     let worker = try ReactorWorker()
     defer { worker.end() }
     let (path, done) = (target.path, Notes())
-    async let opened = worker.run { _ in
+    // Started on the worker's thread: the test runner's own may all be held by other tests while this one waits.
+    let opened = Task.detached(executorPreference: worker.handle.executor) {
       defer { done.add("opened") }
       return try FileLocation.openTarget(path, layout: .sameTree)
     }
@@ -226,7 +227,7 @@ import Testing
     #expect(eventually { !done.all.isEmpty || Self.waitsForLock() })
     #expect(done.all.isEmpty, "open while it is swept")
     #expect(db_flock(sweeper.raw, LOCK_UN) == 0)
-    let location = try await opened
+    let location = try await opened.value
     let other = descriptor()
     #expect(db_flock(other.raw, LOCK_EX | LOCK_NB) != 0, "open, and anybody may sweep it")
     withExtendedLifetime(location) {}

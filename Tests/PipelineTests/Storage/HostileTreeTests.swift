@@ -181,6 +181,12 @@ import Testing
       trees.source.write("x", "young")
       #expect(await rig.replicate("x").isCopied)
       #expect(Instant.nowUncached() - start >= FileSource.timeGrain)
+      // One write call may still be at work on a larger one: the kernel sets the time when it begins.
+      let size = 32 * Int64(BlockPool.blockBytes)
+      let startOfLarge = Instant.nowUncached()
+      trees.source.write("z", [UInt8](repeating: 1, count: Int(size)))
+      #expect(await rig.replicate("z") { $0.size = size }.isCopied)
+      #expect(Instant.nowUncached() - startOfLarge >= .milliseconds(size / FileSource.writeBytesPerMs))
       // A time in the future is somebody's doing, not the clock's.
       trees.write("y", "later", aged: 4_000_000_000)
       #expect(await rig.replicate("y").isCopied)

@@ -2,6 +2,7 @@
 internal import CLinux
 internal import Glibc
 import PipelineCore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -45,6 +46,39 @@ import Testing
       let after = try #require(facts(copy))
       #expect(after.st_ino == before.st_ino && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec && after.st_size == 4)
       #expect(attribute(copy, "user.downbeat") == record && attribute(copy, "user.b-replication-status") == "COMPLETED")
+    }
+  }
+
+  @Test(arguments: CopyTests.modes, [false, true]) func permissionBitsFollowAndMoveNoBytes(mode: FileOperationsMode, inSidecar: Bool) async throws {
+    let trees = Trees()
+    trees.write("k", "text")
+    let (source, copy) = ("\(trees.source.path)/k", "\(trees.target.path)/k")
+    try await onWorker(mode) { files in
+      let rig = try StorageRig(trees.source.path, to: trees.target.path, files: files)
+      if inSidecar { rig.location.refusesAttributes.store(true, ordering: .relaxed) }
+      let probe = FileCopyProbe(location: rig.location, bucket: "bkt")
+      func isUpToDate() throws -> Bool {
+        let now = try #require(facts(source))
+        let file = WalkedFile(path: "k", size: 4, modifiedNs: 1_700_000_000_123_456_789, permissions: UInt32(now.st_mode & 0o777))
+        return probe.isUpToDate(bucket: "bkt", key: "k", file: file)
+      }
+      #expect(chmod(source, 0o600) == 0)
+      #expect(await rig.replicate("k").isCopied)
+      let before = try #require(facts(copy))
+      #expect(try isUpToDate())
+      // What somebody does to the copy alone is his business.
+      #expect(chmod(copy, 0o640) == 0)
+      #expect(await rig.replicate("k").isSkipped)
+      #expect(try isUpToDate())
+      for bits: mode_t in [0o755, 0o400, 0o600] {
+        #expect(chmod(source, bits) == 0)
+        #expect(try !isUpToDate())
+        #expect(await rig.replicate("k").isCopied)
+        let after = try #require(facts(copy))
+        #expect(after.st_mode & 0o7777 == bits && after.st_ino == before.st_ino && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+        #expect(try isUpToDate())
+        #expect(await rig.replicate("k").isSkipped)
+      }
     }
   }
 

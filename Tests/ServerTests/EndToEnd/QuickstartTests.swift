@@ -34,6 +34,7 @@ import Testing
     #expect(try bench.run().code == 0)
     try writeFile("\(bench.source)/d0/f7", "changed")
     try writeFile("\(bench.source)/d0/new", "new")
+    #expect(chmod("\(bench.source)/d0/f8", 0o741) == 0)
     #expect(try bench.run().code == 0)
     try bench.expectIdentical("after a change")
   }
@@ -69,6 +70,7 @@ import Testing
     _ = mkdir("\(bench.source)/later", 0o755)
     try writeFile("\(bench.source)/later/file", "made while running")
     unlink("\(bench.source)/d0/f2")
+    #expect(chmod("\(bench.source)/d0/f3", 0o741) == 0)
     let (expected, _) = try Tree.read(bench.source)
     let followed = eventually(within: .seconds(20)) {
       (0..<2).allSatisfy { (try? Tree.read(bench.targets[$0], ignoring: [".downbeat"]).tree) == expected }  // as above

@@ -5,9 +5,6 @@
 internal import PipelineCore
 internal import Reactor
 
-/// Which end of a copy a store is, for the words of its errors.
-public enum StoreSide: Hashable, Sendable { case source, target }
-
 /// An answer small enough for memory.
 struct S3Answer {
   let head: ResponseHead

@@ -131,9 +131,8 @@ extension S3Destination {
   private func complete(_ upload: Upload, _ copy: S3Copy, _ parts: [MD5Digest]) async throws(StoreError) -> String? {
     let lines = parts.enumerated().map { "<Part><PartNumber>\($0.offset + 1)</PartNumber><ETag>\"\($0.element.hex)\"</ETag></Part>" }
     let xml = Array("<CompleteMultipartUpload>\(lines.joined())</CompleteMultipartUpload>".utf8)
-    let request = S3Request(
-      "POST", placement.bucket, upload.key, query: [("uploadId", upload.id)], headers: [HTTPHeader("content-type", "application/xml")],
-      body: .bytes(xml))
+    let headers = [HTTPHeader("content-type", "application/xml")] + copy.condition.headers
+    let request = S3Request("POST", placement.bucket, upload.key, query: [("uploadId", upload.id)], headers: headers, body: .bytes(xml))
     let answer = try await client.perform(request)
     let root = try client.document(answer, request)
     guard root.name == "CompleteMultipartUploadResult" else {

@@ -54,7 +54,7 @@ extension S3Destination {
   }
 
   private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo) -> S3Exchange {
-    let headers = headers(copy, info) + [HTTPHeader("content-md5", md5.base64)]
+    let headers = headers(copy, info) + [HTTPHeader("content-md5", md5.base64)] + copy.condition.headers
     return client.begin(S3Request("PUT", placement.bucket, copy.key, headers: headers, body: .streamed(length: info.size)))
   }
 

@@ -3,9 +3,10 @@
 // What is there decides first (S3CopyRecord, kept as metadata of the copy). An object appears under its key only when its
 // bytes were proved: one of a single block is sent with its MD5, a longer one whose MD5 is known keeps back its last bytes until
 // what was read has that MD5, and everything else is uploaded in parts, each checked, before they are made an object. The
-// answer's ETag is compared besides; a copy it does not confirm is never reported as done.
+// answer's ETag is compared besides; a copy it does not confirm is never reported as done. What was found when it was decided is
+// made a condition of the write, where the service can do that.
 //
-// Steps are in extensions: +Single, +Parts, +Update.
+// Steps are in extensions: +Single, +Parts, +Update, +Conditions.
 internal import PipelineCore
 internal import Reactor
 
@@ -42,6 +43,7 @@ public final class S3Destination: ObjectDestination {
   let placement: S3Placement
   /// Keys whose last copy could not be confirmed: what is there is not trusted, whatever it says of itself.
   var suspects: Set<String> = []
+  var conditions = WriteConditions()
   var digests = MD5Pool()
   /// For objects of several blocks.
   private(set) lazy var lanes: DigestLanes = {
@@ -65,17 +67,29 @@ public final class S3Destination: ObjectDestination {
   public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
     let look = look as? S3Exchange
     let key = if let look { look.key } else { try key(of: request) }
-    if let outcome = try await judge(request, body.info, key, look) { return outcome }
-    let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
-    let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5)
-    let size = body.info.size
-    if size <= Int64(BlockPool.blockBytes) {
-      return .written(try await putBlock(copy, body))
-    } else if let md5 = copy.md5, size < max(placement.multipartBytesMin, 1), size <= S3Placement.singleBytesMax {
-      return .written(try await putStream(copy, md5, body))
-    } else {
-      return .written(try await putParts(copy, body))
+    let condition: WriteCondition
+    switch try await judge(request, body.info, key, look) {
+    case .answer(let outcome): return outcome
+    case .write(let found): condition = conditions.now(found, key)
     }
+    let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
+    let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5, condition: condition)
+    do throws(StoreError) {
+      let receipt = try await write(copy, body)
+      conditions.wasWritten(key)
+      return .written(receipt)
+    } catch {
+      throw await judgeFailure(error, of: copy)
+    }
+  }
+
+  private func write(_ copy: S3Copy, _ body: any ObjectBody) async throws(StoreError) -> CopyReceipt {
+    let size = body.info.size
+    if size <= Int64(BlockPool.blockBytes) { return try await putBlock(copy, body) }
+    if let md5 = copy.md5, size < max(placement.multipartBytesMin, 1), size <= S3Placement.singleBytesMax {
+      return try await putStream(copy, md5, body)
+    }
+    return try await putParts(copy, body)
   }
 
   public func remove(_ request: ObjectRequest) async throws(StoreError) -> RemoveOutcome {
@@ -89,16 +103,25 @@ public final class S3Destination: ObjectDestination {
 
   // MARK: Rules
 
-  /// Nil: to be written.
-  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String, _ look: S3Exchange?) async throws(StoreError) -> PutOutcome? {
-    guard !suspects.contains(key) else { return nil }
+  private enum Judgement {
+    case answer(PutOutcome)
+    /// If this is still so.
+    case write(WriteCondition)
+  }
+
+  private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String, _ look: S3Exchange?) async throws(StoreError) -> Judgement {
+    guard !suspects.contains(key) else { return .write(.none) }
     switch try await client.finish(look ?? client.beginLook(placement.bucket, key)) {
-    case .nothing: return nil
+    case .nothing: return .write(.isAbsent)
     case .object(let there):
-      if let outcome = judge(request, info, there) { return outcome }
-      guard let record = S3CopyRecord(there.head, size: there.size), record.isTie(with: request) else { return nil }
-      return try await judgeBelow(request, info, key)
-    case .deleted: return try await judgeBelow(request, info, key)
+      if let outcome = judge(request, info, there) { return .answer(outcome) }
+      if let record = S3CopyRecord(there.head, size: there.size), record.isTie(with: request),
+        let outcome = try await judgeBelow(request, info, key)
+      {
+        return .answer(outcome)
+      }
+      return .write(WriteCondition(there))
+    case .deleted: return try await judgeBelow(request, info, key).map { .answer($0) } ?? .write(.isAbsent)
     }
   }
 
@@ -170,4 +193,5 @@ struct S3Copy {
   let attributes: ObjectAttributes
   /// What the bytes must have; nil where nobody knows.
   var md5: MD5Digest?
+  let condition: WriteCondition
 }

@@ -44,6 +44,7 @@ enum S3Failure {
     if let advice = verdict.advice { message += "; \(advice)" }
     var error = StoreError(verdict.reason, isRetryable: verdict.isRetryable, message)
     error.side = side
+    error.condition = side == .target ? conditionAnswer(status, document.code) : nil
     error.isOutage = verdict.isOutage
     error.retryAfter = verdict.isRetryable ? retryAfter(head) : nil
     return error
@@ -95,10 +96,19 @@ enum S3Failure {
     case 408: Verdict(reason: .timedOut, isRetryable: true, isOutage: true)
     case 409: Verdict(reason: .busy, isRetryable: true)
     case 412 where side == .source: Verdict(reason: .sourceChanged, isRetryable: true)
+    case 412: Verdict(reason: .busy, isRetryable: true, advice: "somebody else wrote it meanwhile; the next attempt looks again")
     case 302, 303, 307: Verdict(reason: .redirected, isRetryable: true, isOutage: true, advice: "redirects are not followed")
     case 300..<400: Verdict(reason: .redirected, isRetryable: false, advice: "redirects are not followed; check endpoint and region")
     case 500...: Verdict(reason: .unavailable(side), isRetryable: true, isOutage: true)
     default: Verdict(reason: .refused(side), isRetryable: false)
+    }
+  }
+
+  private static func conditionAnswer(_ status: Int?, _ code: String) -> ConditionAnswer? {
+    switch (status, code) {
+    case (412, _): .unmet
+    case (501, _), (400, ""), (400, "NotImplemented"), (400, "InvalidRequest"): .perhapsRefused
+    default: nil
     }
   }
 

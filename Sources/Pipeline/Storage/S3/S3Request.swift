@@ -1,4 +1,5 @@
 // One S3 request before it is signed, and where an S3 service is.
+internal import PipelineCore
 
 /// How to reach an S3 service.
 public struct S3Settings: Hashable, Sendable {
