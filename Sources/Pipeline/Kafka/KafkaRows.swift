@@ -16,6 +16,8 @@ public struct KafkaRows: Hashable, Sendable {
     "consumer_lag", "fetchq_cnt", "fetchq_size", "next_offset", "app_offset", "committed_offset", "lo_offset", "hi_offset", "txmsgs",
     "txbytes", "msgq_cnt",
   ]
+  /// From here on they are a producer's, those before are a consumer's.
+  public static let producedFrom = 8
 
   /// A connection to a broker that has a node's number.
   public struct Broker: Hashable, Sendable {

@@ -46,11 +46,16 @@ extension NodeMetrics {
 
   private func partitions(_ instances: [Instance], _ page: inout MetricsPage) {
     let rows = instances.flatMap { instance in
-      instance.rows.partitions.map { (row: $0, labels: instance.labels.with("topic", $0.topic).with("partition", $0.partition)) }
+      let isProducer = instance.rows.type == "producer"
+      return instance.rows.partitions.map {
+        (row: $0, labels: instance.labels.with("topic", $0.topic).with("partition", $0.partition), isProducer: isProducer)
+      }
     }
     for (index, name) in KafkaRows.partitionNames.enumerated() {
       family("rdkafka_topic_partition_\(name)", name, &page)
-      for (row, labels) in rows { show(row.values[index], labels, &page) }
+      // The other kind's is always 0.
+      let isOfProducers = index >= KafkaRows.producedFrom
+      for (row, labels, isProducer) in rows where isProducer == isOfProducers { show(row.values[index], labels, &page) }
     }
   }
 
