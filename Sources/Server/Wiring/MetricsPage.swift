@@ -67,6 +67,9 @@ struct MetricsPage {
   private(set) var bytes: [UInt8] = []
   private var name: [UInt8] = []
 
+  /// - Parameter byteCount: about so many bytes will come.
+  init(byteCount: Int = 0) { if byteCount > 0 { bytes.reserveCapacity(byteCount + byteCount / 8) } }
+
   mutating func family(_ name: String, _ kind: Kind, _ help: String) {
     self.name = Array(name.utf8)
     line("# HELP \(name) \(help)")
