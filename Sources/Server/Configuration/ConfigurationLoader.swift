@@ -65,7 +65,8 @@ struct ConfigurationLoader {
     metrics.finish(unused: ["groupIdPrefix"])
     let extensions = root.section("extensions")
     let replication = ReplicationReader(
-      context: context, purpose: purpose, topicPrefix: result.kafka.topicPrefix, hasBrokers: !result.kafka.hosts.isEmpty)
+      context: context, purpose: purpose, topicPrefix: result.kafka.topicPrefix, hasBrokers: !result.kafka.hosts.isEmpty,
+      listsInRedis: !result.kafka.hosts.isEmpty && result.redis != nil)
     result.replication = replication.read(extensions.section("replication"))
     result.ingestion = ingestion(extensions.section("ingestion"), prefix: result.kafka.topicPrefix)
     extensions.section("gc").finish(unused: ["topic", "auth", "consumer", "probeServer", "circuitBreaker"])

@@ -11,6 +11,8 @@ struct ReplicationReader {
   let topicPrefix: String
   /// Entries come from brokers that the file names.
   let hasBrokers: Bool
+  /// What fails is listed in Redis, not in directories.
+  let listsInRedis: Bool
 
   func read(_ section: Section) -> Configuration.Replication {
     var result = Configuration.Replication()
@@ -32,9 +34,10 @@ struct ReplicationReader {
     result.monitorsFailures = section.bool("monitorReplicationFailures", default: result.monitorsFailures)
     result.failureExpiryS = section.int(
       "monitorReplicationFailureExpiryTimeS", in: 1...31_536_000, default: result.failureExpiryS)
-    if Duration.seconds(result.failureExpiryS) > FailedDesk.expiryMax, !purpose.embedded {
-      section.note(
-        "monitorReplicationFailureExpiryTimeS", "in Redis a failure is listed for \(FailedDesk.expiryMax.components.seconds / 86_400) days at most")
+    if listsInRedis, Duration.seconds(result.failureExpiryS) > FailedDesk.expiryMax {
+      let seconds = FailedDesk.expiryMax.components.seconds
+      section.error(
+        "monitorReplicationFailureExpiryTimeS", "in Redis a failure is listed for \(seconds) s (\(seconds / 86_400) days) at most")
     }
     result.objectSizeBounds = objectSizeBounds(section, default: result.objectSizeBounds)
     let processor = section.section("queueProcessor")
