@@ -85,6 +85,8 @@ extension FileDestination {
   func writeSidecar(
     _ object: ObjectPath, _ record: CopyRecord, _ metadata: JSONValue?, beside present: CopyRecord? = nil
   ) async throws(StoreError) {
+    let lock = try await lockSidecars(beside: object)
+    defer { lock?.release() }
     // Those it names already: another writer may be about to rename, or have just done so.
     var copies = records.copies(object).filter { $0 != record }
     if let present, present != record, !copies.contains(present) { copies.append(present) }

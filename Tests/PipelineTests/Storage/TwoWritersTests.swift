@@ -61,6 +61,69 @@ import Testing
     #expect(trees.copies == ["k"])
   }
 
+  /// Both are through with a round before either begins the next: a sidecar names four states, and no more.
+  private final class Meeting: Sendable {
+    let arrived = Lock([0, 0])
+    let lost = Lock<[String]>([])
+  }
+
+  /// Two processes that add a state to one sidecar at the same moment: each has a location of its own, and neither leaves the other's
+  /// state out. Without the lock a round in three loses one.
+  @Test(arguments: CopyTests.modes) func neitherLosesTheStateTheOtherAddsToASidecar(mode: FileOperationsMode) async throws {
+    let trees = Trees()
+    let rounds = 25
+    @Sendable func record(_ writer: Int, _ round: Int) -> CopyRecord {
+      let md5 = "0cc175b9c0f1b6a831c399e269772661"
+      return CopyRecord(bytes: Array(#"{"v":1,"size":\#(writer),"md5":"\#(md5)","copySize":\#(writer),"copyMtime":\#(round)}"#.utf8))!
+    }
+    let meeting = Meeting()
+    @Sendable func write(_ writer: Int) async throws {
+      defer { meeting.arrived.withLock { $0[writer] = .max } }
+      try await onWorker(mode) { files in
+        let rig = try StorageRig(trees.source.path, to: trees.target.path, files: files)
+        let object = try rig.location.objectPath(bucket: "bkt", key: "k")
+        for round in 1...rounds {
+          try await rig.destination.writeSidecar(object, record(writer, round), nil)
+          meeting.arrived.withLock { $0[writer] = round }
+          while meeting.arrived.withLock({ $0[1 - writer] }) < round { await Reactor.current?.pause(for: .milliseconds(1)) }
+          let copies = CopyRecords(location: rig.location).copies(object)
+          for other in 0...1 where !copies.contains(record(other, round)) { meeting.lost.withLock { $0.append("\(round): \(other)") } }
+        }
+      }
+    }
+    async let one: Void = write(0)
+    async let two: Void = write(1)
+    _ = try await (one, two)
+    #expect(meeting.lost.withLock { $0 } == [])
+  }
+
+  @Test func aLockThatIsNotLetGoOfIsGivenUpWhenTheTaskIs() async throws {
+    let trees = Trees()
+    let worker = try ReactorWorker()
+    defer { worker.end() }
+    @Sendable func cancelThisTask() { withUnsafeCurrentTask { $0?.cancel() } }
+    let isBusy = try await worker.run { _ in
+      let rig = try StorageRig(trees.source.path, to: trees.target.path, files: FaultyFileOperations())
+      let object = try rig.location.objectPath(bucket: "bkt", key: "k")
+      let held = try await rig.destination.lockSidecars(beside: object)
+      defer { held?.release() }
+      let path = "\(trees.target.path)/\(String(decoding: parentDirectory(CopyRecords.sidecarPath(object)), as: UTF8.self))"
+      let other = open(path, O_RDONLY | O_DIRECTORY)
+      defer { close(other) }
+      #expect(flock(other, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      held?.release()
+      #expect(flock(other, LOCK_EX | LOCK_NB) == 0)
+      cancelThisTask()
+      do throws(StoreError) {
+        _ = try await rig.destination.lockSidecars(beside: object)
+        return false
+      } catch {
+        return error.reason == .busy && error.isRetryable
+      }
+    }
+    #expect(isBusy)
+  }
+
   @Test(arguments: CopyTests.modes, [false, true]) func bothEndWell(mode: FileOperationsMode, hasAttributes: Bool) async throws {
     let mount = hasAttributes ? nil : Mount("ramfs")
     guard hasAttributes || mount != nil else { return }
