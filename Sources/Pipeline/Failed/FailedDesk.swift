@@ -21,6 +21,8 @@ public actor FailedDesk {
     /// Topics to bring into Redis, with their groups; nil where another node does that.
     public var failedTopic: Feed?
     public var metricsTopic: Feed?
+    /// The same topic, read by a group of its own for ingestion, as Backbeat does: each message is added up by one node of either.
+    public var ingestionMetricsTopic: Feed?
     /// All sites of the source: their statuses are kept when one of them is retried.
     public var sites: [String]
     /// What retries are made from; nil: this node knows no source, and retries nothing.
@@ -74,7 +76,7 @@ public actor FailedDesk {
     public var lastModified: String
   }
 
-  /// What a longer `Settings.expiry` is cut to.
+  /// `Settings.expiry` is no longer.
   public static let expiryMax = FailedStore.expiryMax
   /// Objects looked at, enqueued and settled together.
   static let batchMax = 200
@@ -85,14 +87,14 @@ public actor FailedDesk {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { handle.executor.asUnownedSerialExecutor() }
 
   private var settings: Settings
-  private let log: Logger
+  let log: Logger
   private let thread = Lock<ReactorThread?>(nil)
   private var redis: RedisCaller?
   private var failed: FailedStore?
   private var metrics: MetricStore?
   private var outbox: Outbox?
   private var drains: [TopicDrain] = []
-  private var catalog: (any SourceCatalog)?
+  private(set) var catalog: (any SourceCatalog)?
 
   private init(handle: ReactorHandle, settings: Settings, log: Logger) {
     self.handle = handle
@@ -144,13 +146,19 @@ public actor FailedDesk {
         drains.append(
           try drain(feed, reactor, redis) { failed.recordCommands($0.compactMap { FailedMessage($0) }, nowMs: WallClock.nowMs()) })
       }
-      if let feed = settings.metricsTopic {
-        drains.append(
-          try drain(feed, reactor, redis) { metrics.addCommand($0.compactMap { MetricsMessage($0) }).map { [$0] } ?? [] })
-      }
+      if let feed = settings.metricsTopic { drains.append(try drain(feed, of: .crr, reactor, redis, metrics)) }
+      if let feed = settings.ingestionMetricsTopic { drains.append(try drain(feed, of: .ingestion, reactor, redis, metrics)) }
       return nil
     } catch {
       return Unavailable(description: "\(error)")
+    }
+  }
+
+  private func drain(
+    _ feed: Settings.Feed, of service: MetricsService, _ reactor: Reactor, _ redis: RedisCaller, _ metrics: MetricStore
+  ) throws(KafkaError) -> TopicDrain {
+    try drain(feed, reactor, redis) { payloads in
+      metrics.addCommand(payloads.compactMap { MetricsMessage($0, of: service) }).map { [$0] } ?? []
     }
   }
 
@@ -185,9 +193,12 @@ public actor FailedDesk {
 
   public func page(of site: String, markerMs: Int64?) async throws(Unavailable) -> FailedListPage {
     guard let failed else { throw Self.isClosed }
+    var page: FailedListPage
     do throws(ControlBusError) {
-      return try await failed.page(of: site, markerMs: markerMs, nowMs: WallClock.nowMs())
+      page = try await failed.page(of: site, markerMs: markerMs, nowMs: WallClock.nowMs())
     } catch { throw Unavailable(error) }
+    page.records = await completed(page.records).compactMap { $0 }
+    return page
   }
 
   /// Failures of one version at any configured site.
@@ -199,39 +210,50 @@ public actor FailedDesk {
         if let record = try await failed.record(of: version, site: site, nowMs: WallClock.nowMs()) { found.append((site, record)) }
       }
     } catch { throw Unavailable(error) }
-    return found
+    return zip(found, await completed(found.map(\.record))).compactMap { item, record in record.map { (item.site, $0) } }
   }
 
   /// The source has other sites from now on.
-  public func serve(_ sites: [String]) { settings.sites = sites }
+  /// - Parameter ingestionMetrics: something may be ingested from now on; once that was so, it stays so.
+  public func serve(_ sites: [String], ingestionMetrics: Settings.Feed?) {
+    settings.sites = sites
+    guard let feed = ingestionMetrics, settings.ingestionMetricsTopic == nil, let reactor = Reactor.current, let redis, let metrics else {
+      return
+    }
+    settings.ingestionMetricsTopic = feed
+    do throws(KafkaError) {
+      drains.append(try drain(feed, of: .ingestion, reactor, redis, metrics))
+    } catch {
+      log.error("ingestion is not counted", metadata: ["topic": "\(feed.topic)", "error": "\(error)"])
+    }
+  }
 
   /// Figures of these sites together.
-  public func figures(of sites: [String]) async throws(Unavailable) -> SiteFigures {
+  public func figures(of sites: [String], service: MetricsService = .crr) async throws(Unavailable) -> SiteFigures {
     guard let failed, let metrics else { throw Self.isClosed }
     var sum = SiteFigures()
     do throws(ControlBusError) {
       for site in sites {
-        var figures = try await metrics.figures(of: site, nowMs: WallClock.nowMs())
-        figures.failures = try await failed.count(of: site, nowMs: WallClock.nowMs())
+        var figures = try await metrics.figures(of: site, service, nowMs: WallClock.nowMs())
+        if service == .crr { figures.failures = try await failed.count(of: site, nowMs: WallClock.nowMs()) }
         sum = sum + figures
       }
     } catch { throw Unavailable(error) }
     return sum
   }
 
-  /// Bytes of an object version, and how many of them the site has: all or none, as the source shows it.
-  public func progress(of version: FailedVersion, at site: String) async throws(Unavailable) -> (total: Int64, done: Int64) {
-    guard let catalog else { throw Unavailable(description: "no source is configured on this node") }
-    do throws(StoreError) {
-      let raw = version.versionId.isEmpty ? nil : VersionId.decode(version.versionId)
-      guard let object = try await catalog.object(bucket: version.bucket, key: version.key, versionId: raw, sites: [site]) else {
-        return (0, 0)
-      }
-      let size = object.record.contentLength
-      return (size, object.statuses[site] == .completed ? size : 0)
-    } catch {
-      throw Unavailable(description: "\(error)")
-    }
+  /// How far an object version is on its way to a site: what Redis was told in the last day, else all or nothing, as the source
+  /// shows it; zeros where neither knows.
+  public func figures(of version: FailedVersion, at site: String) async throws(Unavailable) -> ObjectFigures {
+    guard let metrics else { throw Self.isClosed }
+    let told: ObjectFigures
+    do throws(ControlBusError) {
+      told = try await metrics.figures(of: version, at: site, nowMs: WallClock.nowMs())
+    } catch { throw Unavailable(error) }
+    guard told.bytesTotal == 0, told.bytesDone == 0 else { return told }
+    guard case .found(let object)? = await look(at: [version], sites: [site], within: Self.listLookTimeMax).first else { return told }
+    let size = object.record.contentLength
+    return ObjectFigures(bytesTotal: size, bytesDone: object.statuses[site] == .completed ? size : 0)
   }
 
   // MARK: Retrying
@@ -290,13 +312,12 @@ public actor FailedDesk {
 
   private func candidates(_ versions: [FailedVersion], _ site: String, _ unreadable: inout [FailedVersion]) async -> [Candidate] {
     var candidates: [Candidate] = []
-    for version in versions {
-      let raw = version.versionId.isEmpty ? nil : VersionId.decode(version.versionId)
-      do throws(StoreError) {
-        let object = try await catalog?.object(bucket: version.bucket, key: version.key, versionId: raw, sites: settings.sites)
-        candidates.append(Candidate(version: version, object: object ?? nil))
-      } catch {
-        log.warning("cannot be retried", metadata: ["location": "\(site)", "key": "\(version.key)", "error": "\(error)"])
+    for (version, found) in zip(versions, await look(at: versions, sites: settings.sites, within: Self.retryLookTimeMax)) {
+      switch found {
+      case .found(let object): candidates.append(Candidate(version: version, object: object))
+      case .gone: candidates.append(Candidate(version: version, object: nil))
+      case .unknown:
+        log.warning("cannot be retried, the source did not answer", metadata: ["location": "\(site)", "key": "\(version.key)"])
         unreadable.append(version)
       }
     }

@@ -1,17 +1,29 @@
-// One message of the metrics topic (backbeat-behaviour 4.8): how much of a site was queued, completed or has failed. Whoever
-// consumes the topic, a Backbeat node or one of ours, adds it to the counters in Redis.
+// One message of the metrics topic (backbeat-behaviour 4.8): how much of a site was queued, completed or has failed, or how many bytes of
+// one object version are to go there and are there. Whoever consumes the topic, a Backbeat node or one of ours, adds it to the
+// counters in Redis.
+//
+// A message that names an object is about it and nothing else, also where it names no version: Backbeat takes those for messages
+// about the site, whose bytes it counts twice then (its defect B29). Ours name the version `null` where there is none.
 internal import PipelineCore
+
+/// Whose figures they are.
+public enum MetricsService: String, Hashable, Sendable {
+  case crr, ingestion
+}
 
 struct MetricsMessage: Hashable, Sendable {
   static let bytesMax = 65_536
 
+  var service = MetricsService.crr
   /// `queued`, `completed`, `failed` or `pendingOnly`.
   var type: String
   var site: String
+  /// 0 in a message about an object.
   var ops: Int64
   var bytes: Int64
   var timestampMs: Int64
-  var isObjectLevel = false
+  /// nil: about the site.
+  var object: FailedVersion?
 
   init(type: String, site: String, ops: Int64, bytes: Int64, timestampMs: Int64) {
     self.type = type
@@ -21,20 +33,43 @@ struct MetricsMessage: Hashable, Sendable {
     self.timestampMs = timestampMs
   }
 
-  /// - Returns: nil for what is no message of the `crr` service about a site or an object.
-  init?(_ payload: [UInt8]) {
+  /// About one object version.
+  init(type: String, site: String, object: FailedVersion, bytes: Int64, timestampMs: Int64) {
+    self.init(type: type, site: site, ops: 0, bytes: bytes, timestampMs: timestampMs)
+    self.object = object
+  }
+
+  /// - Returns: nil for what is no message of the service about a site or an object.
+  init?(_ payload: [UInt8], of service: MetricsService) {
     guard let json = try? JSONValue(parsing: payload, bytesMax: Self.bytesMax, depthMax: 4) else { return nil }  // not ours: skipped
-    guard json["extension"]?.string == "crr", let type = json["type"]?.string, let site = json["site"]?.string else { return nil }
+    guard json["extension"]?.string == service.rawValue, let type = json["type"]?.string, let site = json["site"]?.string else { return nil }
     self.init(
       type: type, site: site, ops: json["ops"]?.int ?? 0, bytes: json["bytes"]?.int ?? 0,
       timestampMs: json["timestamp"]?.int ?? 0)
-    isObjectLevel = json["objectKey"] != nil
+    self.service = service
+    guard json["objectKey"] != nil else { return }
+    guard let key = json["objectKey"]?.string, let bucket = json["bucketName"]?.string else { return nil }
+    object = FailedVersion(bucket: bucket, key: key, versionId: json["versionId"]?.string ?? "")
   }
 
   var json: [UInt8] {
-    JSONValue.object([
-      .init("timestamp", .int(timestampMs)), .init("ops", .int(ops)), .init("bytes", .int(bytes)),
-      .init("extension", .string("crr")), .init("type", .string(type)), .init("site", .string(site)),
-    ]).bytes
+    var members: [JSONValue.Member] = [.init("timestamp", .int(timestampMs))]
+    if object == nil { members.append(.init("ops", .int(ops))) }
+    members += [
+      .init("bytes", .int(bytes)), .init("extension", .string(service.rawValue)), .init("type", .string(type)),
+      .init("site", .string(site)),
+    ]
+    if let object {
+      members += [
+        .init("bucketName", .string(object.bucket)), .init("objectKey", .string(object.key)),
+        .init("versionId", .string(object.namedVersionId)),
+      ]
+    }
+    return JSONValue.object(members).bytes
   }
+}
+
+extension FailedVersion {
+  /// As routes, and counters in Redis, name it: they have a name for no version.
+  var namedVersionId: String { versionId.isEmpty ? VersionId.null : versionId }
 }

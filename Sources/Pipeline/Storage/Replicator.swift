@@ -38,16 +38,17 @@ public final class Replicator {
     self.destination = destination
   }
 
+  /// - Parameter progress: hears of the bytes as they are read; whoever asks tells it the end.
   /// - Blocking: never the thread. - Errors: none thrown; `failed` says why.
-  public func replicate(_ request: ObjectRequest) async -> ReplicationOutcome {
+  public func replicate(_ request: ObjectRequest, progress: (any TransferProgress)? = nil) async -> ReplicationOutcome {
     do throws(StoreError) {
-      return request.isDeleteMarker ? try await remove(request) : try await copy(request)
+      return request.isDeleteMarker ? try await remove(request) : try await copy(request, progress)
     } catch {
       return .failed(error)
     }
   }
 
-  private func copy(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+  private func copy(_ request: ObjectRequest, _ progress: (any TransferProgress)?) async throws(StoreError) -> ReplicationOutcome {
     if request.extent != .whole {
       let began = Instant.nowUncached()
       if let outcome = try await destination.update(request) {
@@ -58,7 +59,7 @@ public final class Replicator {
     var attempt = 1
     while true {
       do throws(StoreError) {
-        return try await copyOnce(request)
+        return try await copyOnce(request, progress)
       } catch {
         guard error.reason == .sourceChanged, attempt < Self.changedTriesMax else { throw error }
       }
@@ -67,14 +68,16 @@ public final class Replicator {
     }
   }
 
-  private func copyOnce(_ request: ObjectRequest) async throws(StoreError) -> ReplicationOutcome {
+  private func copyOnce(_ request: ObjectRequest, _ progress: (any TransferProgress)?) async throws(StoreError) -> ReplicationOutcome {
     let look = destination.beginLook(request)
     defer { look?.cancel() }
     let began = Instant.nowUncached()
     let opened = try await source.open(request)
     defer { opened.close() }
-    guard let figures else { return ReplicationOutcome(try await destination.put(request, opened, look), of: opened.info) }
-    let body = MeasuredBody(opened, began: began, figures: figures)
+    progress?.opened(bytes: opened.info.size)
+    let counted: any ObjectBody = if let progress { CountedBody(opened, progress) } else { opened }
+    guard let figures else { return ReplicationOutcome(try await destination.put(request, counted, look), of: opened.info) }
+    let body = MeasuredBody(counted, began: began, figures: figures)
     let writing = Instant.nowUncached()
     let outcome = try await destination.put(request, body, look)
     if case .written(let receipt) = outcome {

@@ -14,6 +14,7 @@ public final class StoreReplicator: EntryReplicator {
   private let status: FileSourceStatus?
   private let allSites: [String]?
   private let breaker: LocationBreaker?
+  private let transfers: (any TransferWatcher)?
   /// Attempts the target's breaker let through and that failed as the target as a whole did do not count against an entry
   /// for so long; then they do, so that an entry that only looks like an outage ends too.
   static let outageMax: Duration = .seconds(3_600)
@@ -24,9 +25,11 @@ public final class StoreReplicator: EntryReplicator {
   ///   - status: the status attributes of a `file` source; nil where nothing is ever written to the source (quickstart).
   ///   - allSites: of every object, where an entry names only the one it is for (embedded mode); else the entry says.
   ///   - breaker: of the location, where its target is a service that may be away.
+  ///   - transfers: is told how far each copy is; nil: nobody is.
   public init(
     site: String, replicator: Replicator, policy: RetryPolicy, force: Bool = false, failedList: FailedList? = nil,
-    status: FileSourceStatus? = nil, allSites: [String]? = nil, breaker: LocationBreaker? = nil
+    status: FileSourceStatus? = nil, allSites: [String]? = nil, breaker: LocationBreaker? = nil,
+    transfers: (any TransferWatcher)? = nil
   ) {
     self.site = site
     self.replicator = replicator
@@ -36,21 +39,26 @@ public final class StoreReplicator: EntryReplicator {
     self.status = status
     self.allSites = allSites
     self.breaker = breaker
+    self.transfers = transfers
   }
 
   public func count(into figures: CopyFigures) { replicator.figures = figures }
 
   public func replicate(_ entry: ReplicationEntry) async -> WorkResult {
     let request = ObjectRequest(entry, site: site, force: force)
+    let transfer = request.isDeleteMarker ? nil : transfers?.begin(request)
+    var isCopied = false
+    defer { transfer?.ended(isCopied: isCopied) }
     var course = Course()
     while !Task.isCancelled, await admitted() {
       let began = Instant.nowUncached()
-      let outcome = await replicator.replicate(request)
+      let outcome = await replicator.replicate(request, progress: transfer)
       course.worked += Instant.nowUncached() - began
       course.attempts += 1
       let isHeld = breaker?.leave(LocationBreaker.Verdict(outcome)) ?? false
       guard case .failed(let error) = outcome else {
         let receipt = outcome.receipt
+        isCopied = outcome.isOurDoing
         return WorkResult(
           await succeeded(outcome, request, sites: allSites ?? entry.sites), targetVersionId: receipt?.targetVersionId,
           source: receipt?.source)
@@ -168,6 +176,14 @@ extension StoreError {
 }
 
 extension ReplicationOutcome {
+  /// The bytes stand there because of this task.
+  fileprivate var isOurDoing: Bool {
+    switch self {
+    case .copied, .adopted: true
+    case .skippedAlreadyThere, .skippedNewerThere, .removed, .nothingToRemove, .skippedPresentAgain, .failed: false
+    }
+  }
+
   fileprivate var receipt: CopyReceipt? {
     switch self {
     case .copied(let receipt), .adopted(let receipt), .skippedAlreadyThere(let receipt): receipt

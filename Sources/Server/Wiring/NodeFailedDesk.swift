@@ -40,17 +40,18 @@ final class NodeFailedDesk: FailedListProvider, LocationMetricsProvider {
   }
 
   func metrics(of locations: [LocationKey], _ reply: @escaping (LocationMetrics?) -> Void) {
-    let sites = locations.filter { $0.service == .crr }.map(\.location)
-    answer(reply) { desk in LocationMetrics(try await desk.figures(of: sites)) }
+    let (crr, ingestion) = (locations.filter { $0.service == .crr }, locations.filter { $0.service == .ingestion })
+    answer(reply) { desk in
+      let replicated = try await desk.figures(of: crr.map(\.location))
+      let ingested = try await desk.figures(of: ingestion.map(\.location), service: .ingestion)
+      return LocationMetrics(replicated + ingested)
+    }
   }
 
   func metrics(of object: ObjectVersionName, at location: LocationKey, _ reply: @escaping (ObjectMetrics?) -> Void) {
     let version = FailedVersion(object)
     let site = location.location
-    answer(reply) { desk in
-      let progress = try await desk.progress(of: version, at: site)
-      return ObjectMetrics(bytesTotal: progress.total, bytesDone: progress.done)
-    }
+    answer(reply) { desk in ObjectMetrics(try await desk.figures(of: version, at: site)) }
   }
 
   private func answer<Value: Sendable>(
@@ -78,6 +79,12 @@ extension FailedVersion {
 extension ObjectVersionName {
   init(_ version: FailedVersion) {
     self.init(bucket: version.bucket, key: version.key, versionId: version.versionId.isEmpty ? nil : version.versionId)
+  }
+}
+
+extension ObjectMetrics {
+  init(_ figures: ObjectFigures) {
+    self.init(bytesTotal: figures.bytesTotal, bytesDone: figures.bytesDone, bytesPerSecond: figures.bytesRate)
   }
 }
 

@@ -8,9 +8,9 @@ internal import PipelineCore
 internal import Reactor
 
 final class NodeStatus {
-  /// Backbeat's names; the second after the default `metrics.groupIdPrefix`.
+  /// Backbeat's names; the second begins with the default `metrics.groupIdPrefix`.
   static let failedGroup = "backbeat-retry-group"
-  static let metricsGroup = "backbeat-metrics-group-crr"
+  static func metricsGroup(_ service: MetricsService) -> String { "backbeat-metrics-group-\(service.rawValue)" }
 
   private unowned let node: ReplicationNode
   private let planner: LocationPlanner
@@ -96,7 +96,8 @@ final class NodeStatus {
       sites: replication.locations.map(\.site))
     if plan.roles.contains(.statusProcessor) {
       settings.failedTopic = .init(topic: plan.failedTopic, group: Self.failedGroup)
-      settings.metricsTopic = .init(topic: plan.metricsTopic, group: Self.metricsGroup)
+      settings.metricsTopic = .init(topic: plan.metricsTopic, group: Self.metricsGroup(.crr))
+      settings.ingestionMetricsTopic = ingestionMetrics
     }
     settings.makeCatalog = source?.makeCatalog
     do throws(FailedDesk.Unavailable) {
@@ -106,11 +107,18 @@ final class NodeStatus {
     }
   }
 
+  /// Only where something may be ingested: a consumer has threads of its own.
+  private var ingestionMetrics: FailedDesk.Settings.Feed? {
+    guard plan.roles.contains(.statusProcessor), !plan.configuration.ingestion.sources.isEmpty else { return nil }
+    return .init(topic: plan.metricsTopic, group: Self.metricsGroup(.ingestion))
+  }
+
   /// The plan names other locations.
   func sitesChanged() {
     guard let desk else { return }
     let sites = plan.configuration.replication.locations.map(\.site)
-    Task.detached(executorPreference: node.reactor.handle.executor) { await desk.serve(sites) }
+    let ingestionMetrics = ingestionMetrics
+    Task.detached(executorPreference: node.reactor.handle.executor) { await desk.serve(sites, ingestionMetrics: ingestionMetrics) }
   }
 
   /// The outbox has room again.

@@ -267,6 +267,7 @@ final class ReplicationNode {
 
   private func closeOutbox() {
     producerWatch.stop()
+    served.stopReporting()
     outbox.close { [unowned self] in
       self.coordinator.stop { [unowned self] in self.closeListeners() }
     }

@@ -13,6 +13,10 @@ final class ServedLocations {
   private var planner: LocationPlanner
   private var stores: StoreLocations
   private(set) var controllers: [LocationController] = []
+  /// How far copies are, where nobody else keeps it.
+  let transferBoard: TransferBoard?
+  /// The same, told to the metrics topic.
+  private let transferReports: TransferReports?
   /// Of the locations whose target is a service.
   private(set) var breakers: [String: LocationBreaker] = [:]
   /// Failures that counted against the breakers of locations that have gone.
@@ -36,13 +40,22 @@ final class ServedLocations {
     self.node = node
     self.planner = planner
     self.failureWrites = failureWrites
-    stores = try StoreLocations(plan: planner.plan, log: node.log)
+    let watcher: any TransferWatcher
+    if planner.plan.statusTopic == nil {
+      let board = TransferBoard()
+      (transferBoard, transferReports, watcher) = (board, nil, board)
+    } else {
+      let reports = TransferReports(topic: planner.plan.metricsTopic)
+      (transferBoard, transferReports, watcher) = (nil, reports, reports)
+    }
+    stores = try StoreLocations(plan: planner.plan, transfers: watcher, log: node.log)
     let replication = planner.plan.configuration.replication
     failedLists =
       planner.plan.usesEmbeddedBroker
       ? try FailedLists(expiry: .seconds(replication.failureExpiryS), areKept: replication.monitorsFailures) : nil
     feeds = LocationFeeds()
     failedLists?.requeue = { [feeds] in feeds.requeue(bucket: $0, key: $1, site: $2) }
+    transferReports?.attach(to: node.outbox, on: node.reactor)
   }
 
   private var plan: NodePlan { planner.plan }
@@ -155,6 +168,9 @@ final class ServedLocations {
     node.coordinator.remove(LocationKey(.crr, site))
     completion()
   }
+
+  /// The outbox is about to be closed.
+  func stopReporting() { transferReports?.detach(from: node.reactor) }
 
   // MARK: Failures of the listing
 

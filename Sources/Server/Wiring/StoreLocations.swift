@@ -14,6 +14,7 @@ struct StoreLocations {
   private let source: SourcePlace?
   /// Where the source shows each site's status; nil for a quickstart, which never writes to its source.
   private let status: FileSourceStatus?
+  private let transfers: any TransferWatcher
   private let log: Logger
 
   private enum SourcePlace: Sendable {
@@ -30,9 +31,11 @@ struct StoreLocations {
     var breaker: LocationBreaker?
   }
 
+  /// - Parameter transfers: is told how far each copy is.
   /// - Errors: a source that cannot be opened, naming it.
-  init(plan: NodePlan, log: Logger) throws(NodeFailure) {
+  init(plan: NodePlan, transfers: any TransferWatcher, log: Logger) throws(NodeFailure) {
     self.plan = plan
+    self.transfers = transfers
     self.log = log
     switch plan.configuration.replication.source {
     case .s3(let endpoint)?:
@@ -109,7 +112,7 @@ struct StoreLocations {
     let allSites = plan.usesEmbeddedBroker ? plan.configuration.replication.locations.filter { !$0.isDisabled }.map(\.site) : nil
     return WorkerLocation(
       site: Site(site),
-      kind: .replicator { [status] context in
+      kind: .replicator { [status, transfers] context in
         let from: any ObjectSource =
           switch source {
           case .file(let location): FileSource(location: location, files: context.files, pool: context.blocks)
@@ -117,7 +120,7 @@ struct StoreLocations {
           }
         return StoreReplicator(
           site: site, replicator: Replicator(source: from, destination: makeDestination(context)), policy: policy, force: overwrites,
-          failedList: failedList, status: status, allSites: allSites, breaker: breaker)
+          failedList: failedList, status: status, allSites: allSites, breaker: breaker, transfers: transfers)
       }, statusTopic: plan.statusTopic)
   }
 

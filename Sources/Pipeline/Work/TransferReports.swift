@@ -1,0 +1,96 @@
+// How far copies are, told to the metrics topic object by object (backbeat-behaviour 4.8, 10.1): the bytes there are once an object's
+// copy moves, then what was copied of them, in steps of a large object and at the end of every one. Backbeat's replication processors
+// do the same, and whoever of either consumes the topic keeps it in Redis for a day.
+//
+// It is telling, not keeping account: nothing waits for these messages, no offset depends on them, and while too many are on their way
+// further objects are not told of. What a site has done in all is the status processor's to say.
+//
+// - Thread: workers push, the reactor of the outbox sends.
+public import Reactor
+internal import Synchronization
+
+public final class TransferReports: TransferWatcher {
+  /// Messages handed over and not acknowledged; a fifth of what the outbox holds, which is there for statuses.
+  public static let openMax = Outbox.messagesMax / 5
+  /// Of a large object, between two messages: the smallest part Backbeat makes.
+  static let stepBytes: Int64 = 16 << 20
+
+  let topic: String
+  private let inbox = Inbox<[OutgoingMessage]>(countMax: TransferReports.openMax)
+  private let openCount = Atomic<Int>(0)
+
+  /// - Parameter topic: as named on the broker.
+  public init(topic: String) { self.topic = topic }
+
+  /// Messages handed over and not acknowledged.
+  var openNow: Int { openCount.load(ordering: .relaxed) }
+
+  /// - Thread: the reactor's.
+  public func attach(to outbox: Outbox, on reactor: Reactor) {
+    reactor.attach(inbox) { [self] _, batch in
+      for message in batch.joined() {
+        outbox.send(message) { _ in self.openCount.subtract(1, ordering: .relaxed) }
+      }
+    }
+  }
+
+  /// Nothing is sent any more.
+  public func detach(from reactor: Reactor) { reactor.detach(inbox) }
+
+  public func begin(_ request: ObjectRequest) -> any TransferProgress {
+    ReportedTransfer(site: request.site, version: FailedVersion(request), to: self)
+  }
+
+  /// - Returns: false if there is no room; none of them is sent.
+  fileprivate func tell(_ messages: [MetricsMessage]) -> Bool {
+    let open = openCount.add(messages.count, ordering: .relaxed).newValue
+    let outgoing = messages.map { OutgoingMessage(topic: topic, key: [], value: $0.json) }
+    guard open <= Self.openMax, inbox.push(outgoing) else {
+      openCount.subtract(messages.count, ordering: .relaxed)
+      return false
+    }
+    return true
+  }
+}
+
+/// - Thread: the worker's that copies it.
+private final class ReportedTransfer: TransferProgress {
+  private let site: String
+  private let version: FailedVersion
+  private let reports: TransferReports
+  private var total: Int64 = 0
+  private var done: Int64 = 0
+  /// Of all attempts: an attempt that begins anew is not told of before it has come further.
+  private var toldDone: Int64 = 0
+  private var isTotalTold = false
+  /// There was no room for its beginning: half of an object's figures are worse than none.
+  private var isSilent = false
+
+  init(site: String, version: FailedVersion, to reports: TransferReports) {
+    self.site = site
+    self.version = version
+    self.reports = reports
+  }
+
+  func opened(bytes: Int64) { (total, done) = (bytes, 0) }
+
+  func moved(bytes: Int) {
+    done = min(total, done + Int64(bytes))
+    if done - toldDone >= TransferReports.stepBytes { tell() }
+  }
+
+  func ended(isCopied: Bool) {
+    guard isCopied else { return }
+    done = total
+    tell()
+  }
+
+  private func tell() {
+    guard done > toldDone, !isSilent else { return }
+    let nowMs = WallClock.nowMs()
+    var messages: [MetricsMessage] = []
+    if !isTotalTold { messages.append(.init(type: "queued", site: site, object: version, bytes: total, timestampMs: nowMs)) }
+    messages.append(.init(type: "completed", site: site, object: version, bytes: done - toldDone, timestampMs: nowMs))
+    if reports.tell(messages) { (isTotalTold, toldDone) = (true, done) } else if !isTotalTold { isSilent = true }
+  }
+}
