@@ -269,6 +269,8 @@ final class LocationEnqueuer: EventSource, TimerTarget {
 
   private func publish(_ reactor: Reactor) {
     status.unconsumed = outstanding.count
+    status.unconsumedBytes = outstanding.bytes
+    status.changesWaiting = dirty.count
     if let walk, case .listing = walk.purpose { status.counts = walk.walker.counts }
     let hasListingDue = listingDue.map { $0 <= reactor.now } ?? false
     status.isSettled =

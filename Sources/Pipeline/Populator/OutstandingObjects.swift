@@ -20,6 +20,9 @@ struct OutstandingObjects {
     init(_ file: WalkedFile) { self.init(size: file.size, modifiedNs: file.modifiedNs, permissions: file.permissions) }
   }
 
+  /// Of what is to be copied: a removal moves none.
+  private static func bytes(_ state: Fingerprint) -> Int64 { max(0, state.size) }
+
   private struct Waiting {
     var last: Fingerprint
     var entries: Int
@@ -28,6 +31,8 @@ struct OutstandingObjects {
   private var waiting: [UInt64: Waiting] = [:]
   /// Entries, not objects.
   private(set) var count = 0
+  /// Of the objects, each in the state of its last entry.
+  private(set) var bytes: Int64 = 0
 
   /// True if the last entry on the way for this object was made for exactly this state.
   func holds(_ keyHash: UInt64, _ fingerprint: Fingerprint) -> Bool { waiting[keyHash]?.last == fingerprint }
@@ -36,6 +41,7 @@ struct OutstandingObjects {
   func isWaiting(_ keyHash: UInt64) -> Bool { waiting[keyHash] != nil }
 
   mutating func insert(_ keyHash: UInt64, _ fingerprint: Fingerprint) {
+    bytes += Self.bytes(fingerprint) - (waiting[keyHash].map { Self.bytes($0.last) } ?? 0)
     waiting[keyHash, default: Waiting(last: fingerprint, entries: 0)].entries += 1
     waiting[keyHash]!.last = fingerprint
     count += 1
@@ -45,7 +51,12 @@ struct OutstandingObjects {
   mutating func remove(_ keyHash: UInt64) {
     guard let entry = waiting[keyHash] else { preconditionFailure("a credit for an object that was not enqueued") }
     count -= 1
-    if entry.entries == 1 { waiting[keyHash] = nil } else { waiting[keyHash]!.entries -= 1 }
+    if entry.entries > 1 {
+      waiting[keyHash]!.entries -= 1
+    } else {
+      waiting[keyHash] = nil
+      bytes -= Self.bytes(entry.last)
+    }
   }
 }
 

@@ -37,7 +37,7 @@ public struct PopulatedLocation: Sendable {
   public var deletesFrom: String?
   /// What is seen to go away is deleted there too, even where copies are not walked.
   public var followsSeenDeletes: Bool
-  /// Called once, on the lister's thread.
+  /// Called on the thread that is going to use the probe: once on the lister's, once on a `SourceLook`'s.
   public var makeProbe: @Sendable () throws -> any CopyProbe
 
   public init(
@@ -117,6 +117,10 @@ public struct PopulatorStatus: Hashable, Sendable {
   public var enqueuedDeletes: Int64 = 0
   /// Entries handed out whose offset is not committed yet.
   public var unconsumed = 0
+  /// Bytes of their objects, each counted once and as it was enqueued last.
+  public var unconsumedBytes: Int64 = 0
+  /// Paths whose change was seen and has not been looked at: they rest, or the window is full.
+  public var changesWaiting = 0
   /// True while nothing is left to list, to look at or to send, and everything sent was committed.
   public var isSettled = false
   /// False while some directory cannot be watched: then the source is listed again at intervals.

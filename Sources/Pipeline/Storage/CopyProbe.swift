@@ -1,7 +1,7 @@
 // What may be asked of a location's copies without copying: by the populator, which enqueues only what is not there yet, and by
 // quickstart, which compares.
 
-/// What the populator must know of a location's copies. Made and used on the lister's thread only; may block.
+/// What must be known of a location's copies. Made and used on one thread, the lister's or that of a `SourceLook`; may block.
 public protocol CopyProbe: AnyObject {
   /// Is the location's copy of this source file complete and unchanged, so that there is nothing to enqueue?
   /// In doubt false: a worker looks again, and an entry too many writes nothing twice.

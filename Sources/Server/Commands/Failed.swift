@@ -90,8 +90,9 @@ struct Retry: ParsableCommand {
       queued += try ControlReply.array(reply.body)
     }
     print(control.json ? "\(JSONValue.array(queued))" : "\(location.name): \(queued.count) of \(wanted.count) will be tried again")
-    if queued.isEmpty && !force {
-      throw CommandFailure.running("no failure of it is recorded; --force tries it all the same")
+    if queued.isEmpty {
+      throw CommandFailure.running(
+        force ? "the source does not have it" : "no failure of it is recorded; --force tries it all the same, if the source has it")
     }
     if queued.count < wanted.count { throw SilentExit(status: ExitStatus.failed) }
   }

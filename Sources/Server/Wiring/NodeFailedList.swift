@@ -10,6 +10,8 @@ final class FailedLists {
   private var lists: [String: FailedList] = [:]
   private let expiry: Duration
   private let areKept: Bool
+  /// What the tree that is listed here holds; nil where none is.
+  private(set) var look: SourceLook?
   /// Puts an object back into the location's topic.
   var requeue: ((_ bucket: String, _ key: String, _ site: String) -> Bool)?
 
@@ -31,6 +33,13 @@ final class FailedLists {
     } catch {
       throw NodeFailure("failed list: \(error)")
     }
+  }
+
+  /// Objects of this tree are looked at before they are retried, on the lists' thread, which may wait for a disk.
+  func startLooking(at tree: NodePlan.Tree, for locations: [PopulatedLocation]) {
+    let look = self.look ?? SourceLook(path: tree.sourcePath, naming: tree.naming, on: thread.handle)
+    look.add(locations)
+    self.look = look
   }
 
   func list(of site: String) -> FailedList? { lists[site] }
@@ -72,22 +81,44 @@ final class NodeFailedList: FailedListProvider {
     }
   }
 
+  /// What the source has now is enqueued and answered. What it does not have any more leaves the list and is not in the answer, unless
+  /// its copy is still to go; what cannot be looked at stays on the list.
   func retry(_ requests: [RetryRequest], _ reply: @escaping ([FailedItem]?) -> Void) {
     let known = requests.compactMap { request in lists.list(of: request.location).map { (request, $0) } }
+    let look = lists.look
     answer({ [lists] (items: [FailedItem]?) in
       reply(items?.filter { lists.requeue?($0.object.bucket, $0.object.key, $0.location) ?? false })
     }) {
       var found: [FailedItem] = []
       for (request, list) in known {
-        let object = request.object
-        let version = FailedVersion(bucket: object.bucket, key: object.key, versionId: object.versionId ?? "")
-        if let record = try await list.record(of: version) {
-          found.append(FailedItem(record, location: request.location))
-        } else if request.isForced {
-          found.append(FailedItem(object: object, location: request.location, size: 0, lastModified: ""))
-        }
+        let record = try await list.record(of: FailedVersion(request.object))
+        guard record != nil || request.isForced else { continue }
+        if let item = await Self.item(request, record, list, look) { found.append(item) }
       }
       return found
+    }
+  }
+
+  /// - Returns: nil for what is not to be enqueued.
+  private static func item(
+    _ request: RetryRequest, _ record: FailedRecord?, _ list: FailedList, _ look: SourceLook?
+  ) async -> FailedItem? {
+    let listed = record.map { FailedItem($0, location: request.location) }
+    // A path that could not become an object is for the next listing to judge; where nothing is listed, nothing can be enqueued.
+    guard let look, record?.origin != .listing else { return listed }
+    let name = Pipeline.ObjectName(bucket: request.object.bucket, key: request.object.key)
+    // No version of something that has none was ever there.
+    switch await request.object.versionId == nil ? look.file(of: name) : .gone {
+    case .file(let file):
+      return FailedItem(
+        object: request.object, location: request.location, size: file.size,
+        lastModified: ISO8601.string(ms: file.modifiedNs / 1_000_000))
+    case .gone:
+      if await look.hasCopyToRemove(of: name, at: request.location) { return listed }
+      // If it cannot be taken off now, the next retry finds it there.
+      if let record { _ = await list.clear(record.version) }
+      return nil
+    case .unreadable: return nil
     }
   }
 

@@ -1,4 +1,5 @@
-// The metrics routes of a node without Redis: what this node's own locations did, counted in memory since its start.
+// The metrics routes of a node without Redis: what this node's own locations did, counted in memory since its start, and what of
+// it is on the way. What nobody has listed yet, or lists while a location is paused, is no backlog that anybody knows of.
 internal import Pipeline
 internal import PipelineCore
 internal import Reactor
@@ -49,7 +50,9 @@ final class NodeLocationMetrics: LocationMetricsProvider {
       sum.completions.bytes += day.bytes
       sum.operationsPerSecond += rates.ops
       sum.bytesPerSecond += rates.bytes
-      sum.pending.count += max(Int64(location.inFlightCount), Int64(node.served.feeds.status(of: key.location)?.unconsumed ?? 0))
+      let waiting = node.served.feeds.status(of: key.location)
+      sum.pending.count += max(Int64(location.inFlightCount), Int64((waiting?.unconsumed ?? 0) + (waiting?.changesWaiting ?? 0)))
+      sum.pending.bytes += waiting?.unconsumedBytes ?? 0
       if let list = node.served.failedLists?.list(of: key.location) { lists.append(list) }
     }
     guard !lists.isEmpty else { return reply(sum) }
@@ -61,8 +64,16 @@ final class NodeLocationMetrics: LocationMetricsProvider {
     }
   }
 
-  /// Objects are not counted one by one here.
+  /// The copy that runs or has lately ended; else what the source's status, or the copy itself, says.
   func metrics(of object: ObjectVersionName, at location: LocationKey, _ reply: @escaping (ObjectMetrics?) -> Void) {
-    reply(ObjectMetrics())
+    let version = FailedVersion(object.isNullVersion ? object.withoutVersion : object)
+    if let figures = node.served.transferBoard?.figures(of: version, at: location.location) { return reply(ObjectMetrics(figures)) }
+    // What is listed here has no versions.
+    guard version.versionId.isEmpty, let look = node.served.failedLists?.look else { return reply(ObjectMetrics()) }
+    let box = ReplyBox(reply)
+    Task.detached(executorPreference: node.reactor.handle.executor) {
+      let name = Pipeline.ObjectName(bucket: version.bucket, key: version.key)
+      box.reply(ObjectMetrics(await look.figures(of: name, at: location.location)))
+    }
   }
 }

@@ -137,6 +137,7 @@ final class ServedLocations {
       log: node.log)
     feed.onEvent = { [unowned self] in populatorSays($0, locations) }
     feeds.add(feed, for: locations.map(\.site))
+    failedLists?.startLooking(at: tree, for: locations)
   }
 
   // MARK: Go

@@ -59,6 +59,44 @@ private func smallTree(_ count: Int) -> TempTree {
   check(Set(rig.keys[0]).count == 2_000)
 }
 
+@Test func whatIsHandedOutAndNotConsumedIsCountedWithItsBytes() throws {
+  let source = TempTree("source")
+  for index in 0..<40 { source.file("f\(index)", String(repeating: "x", count: 1_000)) }
+  let rig = try PopulatorRig(source: source, targets: [TempTree("b")])
+  rig.consuming = []
+  check(rig.run { rig.statuses[0].unconsumed == 40 })
+  #expect(rig.statuses[0].unconsumedBytes == 40_000)
+  // Changed meanwhile: another entry, and the object counts as it is now.
+  source.file("f0", String(repeating: "y", count: 5_000))
+  check(rig.run { rig.statuses[0].unconsumed > 40 && rig.statuses[0].unconsumedBytes == 44_000 })
+  // Paused: what was handed out is still on its way; of what changes now nothing is known.
+  check(rig.populator.pause(location: 0))
+  check(rig.run { rig.statuses[0].phase == .paused })
+  source.file("late", "late")
+  #expect(rig.statuses[0].unconsumedBytes == 44_000 && rig.statuses[0].changesWaiting == 0)
+  check(rig.populator.resume(location: 0))
+  rig.consuming = [0]
+  check(rig.run())
+  #expect(rig.statuses[0].unconsumed == 0 && rig.statuses[0].unconsumedBytes == 0)
+  check(rig.keys[0].contains("late"))
+}
+
+@Test func changesThatHaveToWaitForTheWindowAreCounted() throws {
+  let source = smallTree(200)
+  let rig = try PopulatorRig(source: source, targets: [TempTree("b")], partitions: 1) { $0.tuning.windowBytesMax = 4_096 }
+  check(rig.run { rig.keys[0].count == 200 })
+  rig.consuming = []
+  for index in 0..<100 { source.file("new/f\(index)", "new \(index)") }
+  // More than the window holds: what comes now has to wait.
+  check(rig.run { rig.statuses[0].unconsumed >= 20 })
+  for index in 0..<50 { source.file("d0/late\(index)", "late \(index)") }
+  check(rig.run { rig.statuses[0].changesWaiting >= 50 })
+  rig.consuming = [0]
+  check(rig.run())
+  check(Set(rig.keys[0]).count == 350)
+  #expect(rig.statuses[0].changesWaiting == 0)
+}
+
 @Test func aPausedLocationStopsListingAndAfterResumeNothingIsMissingAndNothingIsRepeated() throws {
   let source = smallTree(1_500)
   let rig = try PopulatorRig(source: source, targets: [TempTree("b"), TempTree("c")]) { $0.tuning.windowBytesMax = 16_384 }

@@ -232,7 +232,7 @@ private func control(_ arguments: [String], _ replies: [String]) throws -> (code
     let result = try control(["retry", "a", "b", "k"], [CannedServer.reply(200, "[]")])
     #expect(result.requests == ["POST /_/crr/failed HTTP/1.1"])
     #expect(result.code == 1)
-    #expect(result.output.hasSuffix("downbeat: no failure of it is recorded; --force tries it all the same\n"))
+    #expect(result.output.hasSuffix("downbeat: no failure of it is recorded; --force tries it all the same, if the source has it\n"))
     #expect(try downbeat(["retry", "a"]).code == 2)
     #expect(try downbeat(["retry", "a", "b"]).code == 2)
     #expect(try downbeat(["retry", "a", "b", "k", "--all"]).code == 2)

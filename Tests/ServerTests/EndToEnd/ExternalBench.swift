@@ -12,15 +12,17 @@ final class ExternalBench {
   private(set) var kafkaAddress = ""
   private let broker: ChildProcess
   private let redis: ChildProcess
+  let redisPort: UInt16
   var configuration: String { "\(directory.path)/config.yaml" }
 
   /// - Parameter replication: further lines of `extensions.replication`. - Parameter locations: besides `east` and `west`.
-  init(replication: String = "", locations: [String] = []) throws {
+  /// - Parameter ingestion: `extensions.ingestion`.
+  init(replication: String = "", locations: [String] = [], ingestion: String = "{}") throws {
     port = try freeLoopbackPort()
     for name in ["source", "source/photos", "east", "west", "west/photos"] { _ = mkdir("\(directory.path)/\(name)", 0o755) }
     broker = try ChildProcess(
       try downbeatBinary(), ["broker"], outputPath: "\(directory.path)/broker")
-    let redisPort = try freeLoopbackPort()
+    redisPort = try freeLoopbackPort()
     redis = try ChildProcess(
       "redis-server", ["--port", "\(redisPort)", "--bind", "127.0.0.1", "--dir", directory.path, "--save", "", "--appendonly", "no"],
       outputPath: "\(directory.path)/redis")
@@ -34,6 +36,7 @@ final class ExternalBench {
       kafka: { hosts: "\(kafkaAddress)" }
       redis: { host: 127.0.0.1, port: \(redisPort) }
       extensions:
+        ingestion: \(ingestion)
         replication:
           source: { type: file, path: \(directory.path)/source }
           \(replication)
@@ -63,6 +66,14 @@ final class ExternalBench {
   }
 
   func get(_ path: String) throws -> LoopbackResponse { try request("GET", path, port: port) }
+
+  /// As somebody else who writes to the same Redis.
+  func redisCli(_ arguments: String...) throws -> String {
+    let output = "\(directory.path)/cli-\(Instant.nowUncached().ns)"
+    let cli = try ChildProcess("redis-cli", ["-p", "\(redisPort)"] + arguments, outputPath: output)
+    _ = cli.wait()
+    return cli.output
+  }
 
   /// One command. - Returns: what it printed, and how it ended.
   func run(_ arguments: String...) throws -> (output: String, ending: ChildProcess.Ending?) {
