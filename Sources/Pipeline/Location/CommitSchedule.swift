@@ -5,14 +5,14 @@ struct CommitSchedule {
   enum Next {
     case none
     case regular(TimerToken)
-    /// Much has finished since the last.
+    /// Much was done since the last.
     case soon(TimerToken)
   }
 
   var next = Next.none
   var lastAt: Instant
-  /// Entries finished then, of all there ever were.
-  var finishedAtLast: UInt64 = 0
+  /// Entries worked off then, of all there ever were.
+  var workedAtLast: UInt64 = 0
   /// Of the commit the machine waits for.
   var ticket: UInt32?
   /// Set while it does.

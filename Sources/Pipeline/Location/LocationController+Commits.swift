@@ -4,12 +4,12 @@ internal import PipelineCore
 internal import Reactor
 
 extension LocationController {
-  /// The next commit: after `commitInterval`, or sooner when much has finished since the last. While the last is not answered
+  /// The next commit: after `commitInterval`, or sooner when much work has been done since the last. While the last is not answered
   /// it waits for that, for it would mostly ask the same again; but not for ever: librdkafka 2.0.2 loses answers when the
   /// group's coordinator goes and moves, and what is not asked again then stays uncommitted although nothing is wrong any more.
   func armCommitTimer() {
     let isWaiting = commits.isAnswerMissing
-    let wantsSoon = !isWaiting && counters.finished - commitSchedule.finishedAtLast >= UInt64(options.limits.taskMax)
+    let wantsSoon = !isWaiting && counters.worked - commitSchedule.workedAtLast >= UInt64(options.limits.taskMax)
     switch commitSchedule.next {
     case .none: break
     case .regular(let timer):
@@ -124,7 +124,7 @@ extension LocationController {
 
   private func sendCommit() {
     commitSchedule.lastAt = reactor.now
-    commitSchedule.finishedAtLast = counters.finished
+    commitSchedule.workedAtLast = counters.worked
     do throws(KafkaError) {
       commits.didSend(try consumer.commit(commits.offsets))
     } catch {

@@ -4,7 +4,7 @@ public import PipelineCore
 public struct LocationOptions: Sendable {
   /// Between two commits while entries flow. A pause, a revoke and a stop commit at once.
   public var commitInterval = Duration.seconds(1)
-  /// More than a slotful of entries has finished since the last commit: the next follows it after this already, so that a
+  /// More than a slotful of entries was worked off since the last commit: the next follows it after this already, so that a
   /// kill repeats little.
   public static let commitIntervalMin = Duration.milliseconds(100)
   /// A task that has run for this long is named in the log and in `stuckTasks`.
@@ -66,7 +66,9 @@ public struct LocationCounters: Hashable, Sendable {
   public var gapEntries: UInt64 = 0
 
   /// Entries that have come to an end here.
-  public var finished: UInt64 { done + alreadyThere + skipped + failed + deadLettered }
+  public var finished: UInt64 { worked + skipped }
+  /// Of them those that would cost something to do again: what is not for this location is only read.
+  var worked: UInt64 { done + alreadyThere + failed + deadLettered }
 }
 
 /// A task that runs too long.
