@@ -68,7 +68,7 @@ import Testing
   }
 
   /// Two processes that add a state to one sidecar at the same moment: each has a location of its own, and neither leaves the other's
-  /// state out. Without the lock a round in three loses one.
+  /// state out.
   @Test(arguments: CopyTests.modes) func neitherLosesTheStateTheOtherAddsToASidecar(mode: FileOperationsMode) async throws {
     let trees = Trees()
     let rounds = 25
