@@ -45,8 +45,10 @@ public actor SourceLook {
       let source = try root()
       switch source.entry(at: name) {
       case .file(let file): return .file(file)
-      // Below a root that was removed everything looks gone.
-      case .gone, .directory, .other: return source.isLinked ? .gone : .unreadable(Errno(ENOENT, path))
+      // Below a root that was removed, or whose file system is not mounted, everything looks gone.
+      case .gone, .directory, .other:
+        let isThere = source.isLinked ? !(try isEmpty(source)) : false
+        return isThere ? .gone : .unreadable(Errno(ENOENT, path))
       case .failed(let error): return .unreadable(error)
       }
     } catch {
@@ -74,6 +76,12 @@ public actor SourceLook {
     let opened = try TreeRoot(path: path)
     source = opened
     return opened
+  }
+
+  private func isEmpty(_ source: TreeRoot) throws(Errno) -> Bool {
+    let reader = DirectoryReader()
+    reader.open(try source.openDirectory([]))
+    return try reader.next() == nil
   }
 
   private func probe(_ site: String) -> (any CopyProbe)? {

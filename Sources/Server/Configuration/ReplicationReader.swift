@@ -35,9 +35,8 @@ struct ReplicationReader {
     result.failureExpiryS = section.int(
       "monitorReplicationFailureExpiryTimeS", in: 1...31_536_000, default: result.failureExpiryS)
     if listsInRedis, Duration.seconds(result.failureExpiryS) > FailedDesk.expiryMax {
-      let seconds = FailedDesk.expiryMax.components.seconds
-      section.error(
-        "monitorReplicationFailureExpiryTimeS", "in Redis a failure is listed for \(seconds) s (\(seconds / 86_400) days) at most")
+      section.note(
+        "monitorReplicationFailureExpiryTimeS", "in Redis a failure is listed for \(FailedDesk.expiryMax.components.seconds / 86_400) days at most")
     }
     result.objectSizeBounds = objectSizeBounds(section, default: result.objectSizeBounds)
     let processor = section.section("queueProcessor")

@@ -34,6 +34,11 @@ import Testing
       Issue.record("a path that leads out is no answer")
       return
     }
+    let unmounted = TempTree("unmounted")
+    guard case .unreadable = await SourceLook(path: unmounted.path, naming: .oneBucket("bucket"), on: worker.handle).file(of: object("a/b")) else {
+      Issue.record("believed a root with nothing in it")
+      return
+    }
     source.remove("")
     guard case .unreadable = await look.file(of: object("a/b")) else {
       Issue.record("believed a root that is not there")
