@@ -75,12 +75,10 @@ public final class Replicator {
     let opened = try await source.open(request)
     defer { opened.close() }
     progress?.opened(bytes: opened.info.size)
-    let counted: any ObjectBody = if let progress { CountedBody(opened, progress) } else { opened }
-    guard let figures else { return ReplicationOutcome(try await destination.put(request, counted, look), of: opened.info) }
-    let body = MeasuredBody(counted, began: began, figures: figures)
+    let body = MeasuredBody(opened, began: began, figures: figures, progress: progress)
     let writing = Instant.nowUncached()
     let outcome = try await destination.put(request, body, look)
-    if case .written(let receipt) = outcome {
+    if let figures, case .written(let receipt) = outcome {
       let time = Instant.nowUncached() - writing
       // Without its bytes only what belongs to them was brought up to date.
       if body.given == opened.info.size {
