@@ -20,6 +20,24 @@ public struct QueryItems {
 
   public func value(_ name: StaticString, in bytes: Span<UInt8>) -> Value {
     var found = Value.absent
+    visit(name, in: bytes) { text in
+      guard found == .absent else { return found = .repeated }
+      found = text.map { .single($0) } ?? .malformed
+    }
+    return found
+  }
+
+  /// Of a name that may stand more than once, in the query's order; nil: one of them is malformed.
+  public func values(_ name: StaticString, in bytes: Span<UInt8>) -> [String]? {
+    var found: [String]? = []
+    visit(name, in: bytes) { text in
+      if let text { found?.append(text) } else { found = nil }
+    }
+    return found
+  }
+
+  /// - Parameter body: is given nil for what is malformed.
+  private func visit(_ name: StaticString, in bytes: Span<UInt8>, _ body: (String?) -> Void) {
     var start = range.lowerBound
     while start < range.upperBound {
       var end = start
@@ -27,12 +45,9 @@ public struct QueryItems {
       var nameEnd = start
       while nameEnd < end, bytes[nameEnd] != ASCII.equals { nameEnd += 1 }
       if bytes.decodedEquals(name, in: start..<nameEnd) {
-        guard found == .absent else { return .repeated }
-        let value = bytes.percentDecoded(min(nameEnd + 1, end)..<end, plusIsSpace: true)
-        found = value.map { .single($0) } ?? .malformed
+        body(bytes.percentDecoded(min(nameEnd + 1, end)..<end, plusIsSpace: true))
       }
       start = end + 1
     }
-    return found
   }
 }

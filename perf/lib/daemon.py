@@ -81,23 +81,25 @@ class Daemon:
     def wait_ready(self):
         wait_until(self._answers, READY_TIMEOUT_S, "the daemon's API", alive=[self.child])
 
-    def finished(self, location=None):
-        """Entries that have come to an end, of all locations together or of one, from the daemon's own counters."""
-        status, _, body = self.request("GET", "/metrics", prefix="")
+    def _entries(self):
+        """Lines of that one family: the whole page has some for each partition, and is asked for often."""
+        status, _, body = self.request("GET", "/metrics?name[]=downbeat_entries_total", prefix="")
         if status != 200:
             raise RunError(f"GET /metrics: {status}")
+        return [line for line in body.splitlines() if line.startswith(b"downbeat_entries_total{")]
+
+    def finished(self, location=None):
+        """Entries that have come to an end, of all locations together or of one, from the daemon's own counters."""
         total = 0
-        for line in body.splitlines():
-            if line.startswith(b"downbeat_entries_total{") and not line.partition(b"}")[0].endswith((b'"taken"', b'"abandoned"', b'"gap"')):
+        for line in self._entries():
+            if not line.partition(b"}")[0].endswith((b'"taken"', b'"abandoned"', b'"gap"')):
                 if location is None or f'location="{location}"'.encode() in line:
                     total += int(line.rpartition(b" ")[2])
         return total
 
     def taken(self):
         """Entries taken by all locations together, finished or not."""
-        _, _, body = self.request("GET", "/metrics", prefix="")
-        lines = (line for line in body.splitlines() if line.startswith(b"downbeat_entries_total{"))
-        return sum(int(line.rpartition(b" ")[2]) for line in lines if line.partition(b"}")[0].endswith(b'"taken"'))
+        return sum(int(line.rpartition(b" ")[2]) for line in self._entries() if line.partition(b"}")[0].endswith(b'"taken"'))
 
     def wait_committed(self, timeout_s=30):
         """Until the broker has every offset: what was counted as finished is also committed."""

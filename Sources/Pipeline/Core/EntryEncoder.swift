@@ -163,10 +163,3 @@ public enum EntryEncoder {
     writer.endObject()
   }
 }
-
-extension JSONWriter {
-  mutating func member(_ name: String, _ text: String) {
-    self.name(name)
-    string(text)
-  }
-}

@@ -25,6 +25,11 @@ public struct JSONWriter: Sendable {
     needsComma = false
   }
 
+  public mutating func member(_ name: String, _ text: String) {
+    self.name(name)
+    string(text)
+  }
+
   /// Opens a JSON string whose content is the JSON written until `endNested`. One level only.
   public mutating func beginNested() {
     precondition(!isNested, "one level of nesting is all the format has")

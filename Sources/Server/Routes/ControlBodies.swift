@@ -166,11 +166,6 @@ enum ControlBodies {
 }
 
 extension JSONWriter {
-  mutating func member(_ name: String, _ value: String) {
-    self.name(name)
-    string(value)
-  }
-
   /// nil is written as `null`.
   mutating func member(_ name: String, _ value: Int64?) {
     self.name(name)

@@ -23,7 +23,7 @@ final class ProbeRoutes: RequestHandler {
       responder.respond(ProbeBodies.response(health?.readinessProblems() ?? []))
     } else if bytes.equals("/metrics", in: path) || bytes.equals("/_/monitoring/metrics", in: path), let prometheus {
       var text: [UInt8] = []
-      prometheus.render(into: &text)
+      prometheus.render([], into: &text)
       responder.respond(Response(.ok, contentType: Response.prometheus, body: text))
     } else {
       responder.respond(Self.error(.badRequest, "InvalidURI", "The path does not exist."))

@@ -34,6 +34,15 @@ enum QueryRules {
     return page
   }
 
+  /// `?name[]=` of the Prometheus page, as often as families are wanted (the Java client's convention); none: all.
+  static func families(_ query: QueryItems, _ bytes: Span<UInt8>) throws(RouteError) -> Set<String> {
+    guard let names = query.values("name[]", in: bytes) else {
+      throw .invalidQuery(name: "name[]", rule: "is not valid percent-encoded UTF-8")
+    }
+    guard !names.contains("") else { throw .invalidQuery(name: "name[]", rule: "must name a metric") }
+    return Set(names)
+  }
+
   private static func single(_ name: StaticString, _ query: QueryItems, _ bytes: Span<UInt8>) throws(RouteError) -> String? {
     switch query.value(name, in: bytes) {
     case .absent: return nil

@@ -38,7 +38,8 @@ enum Route: Equatable, Sendable {
   case objectMetrics(String, ObjectMetricType, ObjectVersionName)
   case workflows
   case healthcheck
-  case prometheus
+  /// Families by name; none named: all of them.
+  case prometheus(Set<String>)
   case live
   case ready
   case openAPI

@@ -167,7 +167,7 @@ struct RouteParser {
     if isLength(2) {
       let second = segments[first + 1]
       if bytes.decodedEquals("monitoring", in: name), bytes.decodedEquals("metrics", in: second) {
-        return try fixed(.prometheus, .get, takesQuery: false)
+        return try fixed(.prometheus([]), .get, takesQuery: false)
       }
       if bytes.decodedEquals("configuration", in: name), bytes.decodedEquals("workflows", in: second) {
         return try fixed(.workflows, .post, takesQuery: false)
@@ -185,7 +185,9 @@ struct RouteParser {
 
   /// Outside the prefix: `/metrics` for scrapers, and the pages.
   private func rootRoute(_ bytes: Span<UInt8>, _ catalog: borrowing RouteCatalog) throws(RouteError) -> Route {
-    if segments.count(is: 1), bytes.decodedEquals("metrics", in: segments[0]) { return try fixed(.prometheus, .get) }
+    if segments.count(is: 1), bytes.decodedEquals("metrics", in: segments[0]) {
+      return try fixed(.prometheus(try QueryRules.families(QueryItems(head.query), bytes)), .get)
+    }
     if let page = catalog.page(bytes, head.path) { return try fixed(.page(page), .get) }
     throw .notFound
   }

@@ -51,7 +51,8 @@ protocol HealthProvider: AnyObject {
 
 protocol PrometheusProvider: AnyObject {
   /// Appends text format 0.0.4.
-  func render(into text: inout [UInt8])
+  /// - Parameter families: by name; empty: all.
+  func render(_ families: Set<String>, into text: inout [UInt8])
 }
 
 /// Sums over the asked locations.

@@ -14,10 +14,10 @@ extension Routes {
     }
   }
 
-  func answerPrometheus(_ responder: Responder) {
+  func answerPrometheus(_ families: Set<String>, _ responder: Responder) {
     guard let provider = providers.prometheus else { return responder.respond(APIError.notServed("metrics")) }
     var text: [UInt8] = []
-    provider.render(into: &text)
+    provider.render(families, into: &text)
     responder.respond(Response(.ok, contentType: Response.prometheus, body: text))
   }
 }

@@ -86,7 +86,7 @@ final class Routes: RequestHandler {
     case .objectMetrics(let location, let type, let object): answerMetrics(of: object, at: location, type, responder)
     case .workflows: applyWorkflows(request)
     case .healthcheck: answerHealthcheck(responder)
-    case .prometheus: answerPrometheus(responder)
+    case .prometheus(let families): answerPrometheus(families, responder)
     case .live: responder.respond(ProbeBodies.response(providers.health?.livenessProblems() ?? []))
     case .ready: responder.respond(ProbeBodies.response(providers.health?.readinessProblems() ?? []))
     case .openAPI: responder.respond(OpenAPI.response)

@@ -66,19 +66,32 @@ struct MetricsPage {
 
   private(set) var bytes: [UInt8] = []
   private var name: [UInt8] = []
+  /// Empty: all.
+  private let families: Set<String>
+  /// Whether the family that samples are given for now is wanted.
+  private var isShown = true
 
-  /// - Parameter byteCount: about so many bytes will come.
-  init(byteCount: Int = 0) { if byteCount > 0 { bytes.reserveCapacity(byteCount + byteCount / 8) } }
+  /// - Parameters: families: those wanted, by name; empty: all. byteCount: about so many bytes will come.
+  init(_ families: Set<String> = [], byteCount: Int = 0) {
+    self.families = families
+    if byteCount > 0 { bytes.reserveCapacity(byteCount + byteCount / 8) }
+  }
+
+  /// False: nothing that begins so is wanted, and need not be put together.
+  func shows(anyOf prefix: String) -> Bool { families.isEmpty || families.contains { $0.hasPrefix(prefix) } }
 
   mutating func family(_ name: String, _ kind: Kind, _ help: String) {
+    isShown = families.isEmpty || families.contains(name)
+    guard isShown else { return }
     self.name = Array(name.utf8)
     line("# HELP \(name) \(help)")
     line("# TYPE \(name) \(kind.rawValue)")
   }
 
-  mutating func sample(_ value: UInt64, _ labels: [(String, String)]) { sample(value, Labels(labels)) }
+  mutating func sample(_ value: UInt64, _ labels: [(String, String)]) { if isShown { sample(value, Labels(labels)) } }
 
   mutating func sample(_ value: UInt64, _ labels: Labels) {
+    guard isShown else { return }
     begin("", labels)
     end(value)
   }
@@ -86,16 +99,19 @@ struct MetricsPage {
   /// One of many that differ in a number.
   /// - Parameter label: the name of the last label, `number` its value.
   mutating func sample(_ value: UInt64, _ labels: Labels, _ label: StaticString, _ number: UInt64) {
+    guard isShown else { return }
     begin(labels, label, number)
     end(value)
   }
 
   mutating func reading(_ value: Double, _ labels: [(String, String)]) {
+    guard isShown else { return }
     begin("", Labels(labels))
     end(value)
   }
 
   mutating func reading(_ value: Int64, _ labels: Labels) {
+    guard isShown else { return }
     begin("", labels)
     bytes.append(UInt8(ascii: " "))
     if value < 0 { bytes.append(UInt8(ascii: "-")) }
@@ -106,6 +122,7 @@ struct MetricsPage {
   /// Seconds with three decimals, of many that differ in a number.
   /// - Parameter ms: at least 0.
   mutating func seconds(ms: Int64, _ labels: Labels, _ label: StaticString, _ number: UInt64) {
+    guard isShown else { return }
     begin(labels, label, number)
     bytes.append(UInt8(ascii: " "))
     let (seconds, rest) = ms.magnitude.quotientAndRemainder(dividingBy: 1_000)
@@ -118,6 +135,7 @@ struct MetricsPage {
   }
 
   mutating func histogram(_ histogram: Histogram, _ bounds: Bounds, _ labels: Labels) {
+    guard isShown else { return }
     let counts = histogram.counts
     var total: UInt64 = 0
     for index in counts.indices {

@@ -12,22 +12,22 @@ final class NodeMetrics: PrometheusProvider {
 
   init(node: ReplicationNode) { self.node = node }
 
-  func render(into text: inout [UInt8]) {
-    var page = MetricsPage(byteCount: lastCount)
+  func render(_ families: Set<String>, into text: inout [UInt8]) {
+    var page = MetricsPage(families, byteCount: families.isEmpty ? lastCount : 0)
     replication(&page)
     populator(&page)
     entries(&page)
     gaps(&page)
     gauges(&page)
-    queues(&page)
+    if page.shows(anyOf: "s3_backbeat_queue_") { queues(&page) }
     breakers(&page)
     kafka(&page)
-    librdkafka(&page)
+    if page.shows(anyOf: "rdkafka_") { librdkafka(&page) }
     statusProcessor(&page)
     controlPlane(&page)
     reactor(&page)
     process(&page)
-    lastCount = page.bytes.count
+    if families.isEmpty { lastCount = page.bytes.count }
     // Megabytes, where there are a thousand partitions.
     if text.isEmpty { text = page.bytes } else { text += page.bytes }
   }

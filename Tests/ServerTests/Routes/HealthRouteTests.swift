@@ -123,6 +123,8 @@ struct HealthRouteTests {
       #expect(answer["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
     }
     #expect(try API().ask("GET /metrics").isError(503, "ServiceUnavailable"))
+    #expect(try api.ask("GET /metrics?name[]=b&name[]=a").text == "a,b")
+    for query in ["name[]=", "name[]", "name[]=a&name[]=%FF"] { #expect(try api.ask("GET /metrics?\(query)").status == 400) }
   }
 
   private func metricsAPI(_ provider: MemoryLocationMetrics) throws -> API { try API(providers: Routes.Providers(locationMetrics: provider)) }

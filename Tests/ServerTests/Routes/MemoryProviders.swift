@@ -36,7 +36,9 @@ final class MemoryHealth: HealthProvider {
 }
 
 final class MemoryPrometheus: PrometheusProvider {
-  func render(into text: inout [UInt8]) { text.append(contentsOf: "up 1\n".utf8) }
+  func render(_ families: Set<String>, into text: inout [UInt8]) {
+    text.append(contentsOf: families.isEmpty ? "up 1\n".utf8 : families.sorted().joined(separator: ",").utf8)
+  }
 }
 
 final class MemoryLocationMetrics: LocationMetricsProvider {

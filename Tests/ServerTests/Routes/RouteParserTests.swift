@@ -68,7 +68,9 @@ struct RouteParserTests {
     ),
     // 24: fixed routes
     ("GET /_/healthcheck", .healthcheck), ("GET /_/healthcheck/", .healthcheck), ("GET /_/backbeat/api/healthcheck", .healthcheck),
-    ("GET /_/monitoring/metrics", .prometheus), ("GET /metrics", .prometheus), ("GET /metrics/", .prometheus), ("GET /_/live", .live),
+    ("GET /_/monitoring/metrics", .prometheus([])), ("GET /metrics", .prometheus([])), ("GET /metrics/", .prometheus([])),
+    ("GET /metrics?name[]=up", .prometheus(["up"])), ("GET /metrics?name%5B%5D=b&x&name[]=a&name[]=b", .prometheus(["a", "b"])),
+    ("GET /metrics?name=up", .prometheus([])), ("GET /_/live", .live),
     ("GET /_/ready", .ready), ("GET /_/openapi.json", .openAPI), ("GET /_/backbeat/api/openapi.json", .openAPI), ("GET /", .page(0)),
     ("POST /_/configuration/workflows", .workflows),
   ]

@@ -80,6 +80,26 @@ struct PrometheusText {
     #expect(PrometheusText("# TYPE a counter\nb 1\na x\n").problems.count == 3)
   }
 
+  @Test func aPageOfChosenFamiliesHasNothingElse() {
+    var page = MetricsPage(["a_total", "d", "nobody"])
+    for name in ["a_total", "b", "c", "d"] {
+      page.family(name, .gauge, "Things.")
+      page.sample(1, [("x", "y")])
+      page.sample(2, MetricsPage.Labels([]))
+      page.sample(3, MetricsPage.Labels([]), "number", 1)
+      page.reading(0.5, [("x", "z")])
+      page.reading(-1, MetricsPage.Labels([("x", "-")]))
+      page.seconds(ms: 1, MetricsPage.Labels([("x", "s")]), "number", 2)
+      page.histogram(Histogram(bounds: [1]), MetricsPage.Bounds([1]), MetricsPage.Labels([("x", "h")]))
+    }
+    let text = String(decoding: page.bytes, as: UTF8.self)
+    let lines = text.split(separator: "\n")
+    #expect(lines.count == 2 * (2 + 6 + 4))
+    let beginnings = ["a_total", "d", "# HELP a_total", "# HELP d", "# TYPE a_total", "# TYPE d"]
+    #expect(lines.allSatisfy { line in beginnings.contains { line.hasPrefix($0) } })
+    #expect(page.shows(anyOf: "a_") && !page.shows(anyOf: "b") && MetricsPage().shows(anyOf: "b"))
+  }
+
   @Test func aDayOfIntervalsIsKeptAndRatesAreThoseOfFifteenMinutes() {
     let interval = IntervalCounts.intervalMs
     let start: Int64 = 1_900_000_000_000 / interval * interval
