@@ -53,19 +53,26 @@ struct MetricsMessage: Hashable, Sendable {
   }
 
   var json: [UInt8] {
-    var members: [JSONValue.Member] = [.init("timestamp", .int(timestampMs))]
-    if object == nil { members.append(.init("ops", .int(ops))) }
-    members += [
-      .init("bytes", .int(bytes)), .init("extension", .string(service.rawValue)), .init("type", .string(type)),
-      .init("site", .string(site)),
-    ]
-    if let object {
-      members += [
-        .init("bucketName", .string(object.bucket)), .init("objectKey", .string(object.key)),
-        .init("versionId", .string(object.namedVersionId)),
-      ]
+    var json = JSONWriter(reservingCapacity: 256)
+    json.beginObject()
+    json.name("timestamp")
+    json.int(timestampMs)
+    if object == nil {
+      json.name("ops")
+      json.int(ops)
     }
-    return JSONValue.object(members).bytes
+    json.name("bytes")
+    json.int(bytes)
+    json.member("extension", service.rawValue)
+    json.member("type", type)
+    json.member("site", site)
+    if let object {
+      json.member("bucketName", object.bucket)
+      json.member("objectKey", object.key)
+      json.member("versionId", object.namedVersionId)
+    }
+    json.endObject()
+    return json.bytes
   }
 }
 

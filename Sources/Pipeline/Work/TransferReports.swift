@@ -5,6 +5,8 @@
 // It is telling, not keeping account: nothing waits for these messages, no offset depends on them, and while too many are on their way
 // further objects are not told of. What a site has done in all is the status processor's to say.
 //
+// They wake nobody: the reactor of the outbox takes them along when it is awake, which it is for each object's end, and every second.
+//
 // - Thread: workers push, the reactor of the outbox sends.
 public import Reactor
 internal import Synchronization
@@ -16,7 +18,8 @@ public final class TransferReports: TransferWatcher {
   static let stepBytes: Int64 = 16 << 20
 
   let topic: String
-  private let inbox = Inbox<[OutgoingMessage]>(countMax: TransferReports.openMax)
+  /// Handed over and not sent yet; they count among `openCount`, which bounds them.
+  private let waiting = Lock<[OutgoingMessage]>([])
   private let openCount = Atomic<Int>(0)
 
   /// - Parameter topic: as named on the broker.
@@ -26,16 +29,23 @@ public final class TransferReports: TransferWatcher {
   var openNow: Int { openCount.load(ordering: .relaxed) }
 
   /// - Thread: the reactor's.
-  public func attach(to outbox: Outbox, on reactor: Reactor) {
-    reactor.attach(inbox) { [self] _, batch in
-      for message in batch.joined() {
-        outbox.send(message) { _ in self.openCount.subtract(1, ordering: .relaxed) }
-      }
+  /// - Returns: for `Reactor.removeBeforeSleep`; from then on nothing is sent any more.
+  public func attach(to outbox: Outbox, on reactor: Reactor) -> HookToken {
+    reactor.addBeforeSleep { [self] _ in
+      if openNow > 0 { send(to: outbox) }
     }
   }
 
-  /// Nothing is sent any more.
-  public func detach(from reactor: Reactor) { reactor.detach(inbox) }
+  private func send(to outbox: Outbox) {
+    let messages = waiting.withLock { waiting in
+      let messages = waiting
+      waiting = []
+      return messages
+    }
+    for message in messages {
+      outbox.send(message) { [self] _ in openCount.subtract(1, ordering: .relaxed) }
+    }
+  }
 
   public func begin(_ request: ObjectRequest) -> any TransferProgress {
     ReportedTransfer(site: request.site, version: FailedVersion(request), to: self)
@@ -44,11 +54,12 @@ public final class TransferReports: TransferWatcher {
   /// - Returns: false if there is no room; none of them is sent.
   fileprivate func tell(_ messages: [MetricsMessage]) -> Bool {
     let open = openCount.add(messages.count, ordering: .relaxed).newValue
-    let outgoing = messages.map { OutgoingMessage(topic: topic, key: [], value: $0.json) }
-    guard open <= Self.openMax, inbox.push(outgoing) else {
+    guard open <= Self.openMax else {
       openCount.subtract(messages.count, ordering: .relaxed)
       return false
     }
+    let outgoing = messages.map { OutgoingMessage(topic: topic, key: [], value: $0.json) }
+    waiting.withLock { $0 += outgoing }
     return true
   }
 }

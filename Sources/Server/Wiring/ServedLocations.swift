@@ -16,7 +16,7 @@ final class ServedLocations {
   /// How far copies are, where nobody else keeps it.
   let transferBoard: TransferBoard?
   /// The same, told to the metrics topic.
-  private let transferReports: TransferReports?
+  private let reportsHook: HookToken?
   /// Of the locations whose target is a service.
   private(set) var breakers: [String: LocationBreaker] = [:]
   /// Failures that counted against the breakers of locations that have gone.
@@ -43,10 +43,10 @@ final class ServedLocations {
     let watcher: any TransferWatcher
     if planner.plan.statusTopic == nil {
       let board = TransferBoard()
-      (transferBoard, transferReports, watcher) = (board, nil, board)
+      (transferBoard, reportsHook, watcher) = (board, nil, board)
     } else {
       let reports = TransferReports(topic: planner.plan.metricsTopic)
-      (transferBoard, transferReports, watcher) = (nil, reports, reports)
+      (transferBoard, reportsHook, watcher) = (nil, reports.attach(to: node.outbox, on: node.reactor), reports)
     }
     stores = try StoreLocations(plan: planner.plan, transfers: watcher, log: node.log)
     let replication = planner.plan.configuration.replication
@@ -55,7 +55,6 @@ final class ServedLocations {
       ? try FailedLists(expiry: .seconds(replication.failureExpiryS), areKept: replication.monitorsFailures) : nil
     feeds = LocationFeeds()
     failedLists?.requeue = { [feeds] in feeds.requeue(bucket: $0, key: $1, site: $2) }
-    transferReports?.attach(to: node.outbox, on: node.reactor)
   }
 
   private var plan: NodePlan { planner.plan }
@@ -171,7 +170,9 @@ final class ServedLocations {
   }
 
   /// The outbox is about to be closed.
-  func stopReporting() { transferReports?.detach(from: node.reactor) }
+  func stopReporting() {
+    if let reportsHook { node.reactor.removeBeforeSleep(reportsHook) }
+  }
 
   // MARK: Failures of the listing
 

@@ -99,7 +99,7 @@ import Testing
       try FileLocation.openTarget(bench.target.path, layout: .bucketThenKey, note: { _ in })
     )
     let reports = TransferReports(topic: StatusBench.topics.metrics)
-    reports.attach(to: bench.outbox, on: bench.reactor)
+    let hook = reports.attach(to: bench.outbox, on: bench.reactor)
     let work = WorkerLocation(
       site: "east",
       kind: .replicator { context in
@@ -128,7 +128,7 @@ import Testing
     #expect(told("large").map(\.type) == ["queued", "completed", "completed", "completed"], "a step of 16 MiB each, and the rest")
     #expect(told("small").map(\.type) == ["queued", "completed"], "a redelivery copies nothing")
     #expect(told("a-directory").isEmpty)
-    reports.detach(from: bench.reactor)
+    bench.reactor.removeBeforeSleep(hook)
     bench.end()
   }
 
