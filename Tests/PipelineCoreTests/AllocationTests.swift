@@ -77,9 +77,11 @@ import Testing
       \"storageClass\":\"a\"}}"}
       """#.utf8)
     let site = Site("a")
+    var memory = EntryMemory(site: site)
     var done = 0
     func round() {
-      guard case .entry = EntryDecoder.head(entry.span), case .replicate = EntryDecoder.decodeRouting(entry.span, site: site)
+      guard case .entry = EntryDecoder.head(entry.span), case .replicate = EntryDecoder.decodeRouting(entry.span, site: site),
+        case .replicate = EntryDecoder.decodeRouting(entry.span, &memory)
       else {
         return
       }

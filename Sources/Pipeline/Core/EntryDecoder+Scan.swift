@@ -11,7 +11,7 @@ extension EntryDecoder {
     at += 1
   }
 
-  static func scanEnvelope(_ text: Span<UInt8>, _ site: Site?, _ fields: inout EntryFields) throws(DeadLetterReason) {
+  static func scanEnvelope(_ text: Span<UInt8>, _ memory: inout EntryMemory, _ fields: inout EntryFields) throws(DeadLetterReason) {
     var at = 0
     try openEnvelope(text, &at)
     var isFirst = true
@@ -31,7 +31,7 @@ extension EntryDecoder {
         try scanName(text, &at, &fields.key, &fields.isKeyNotText)
       case .value:
         bit = 3
-        try scanValue(text, &at, site, &fields)
+        try scanValue(text, &at, &memory, &fields)
       case .canary:
         bit = 4
         try scanFlag(text, &at, &fields.isCanary)
@@ -98,7 +98,7 @@ extension EntryDecoder {
   /// The nested JSON. If it is broken, the envelope around it is still read to its end: a cut message, or one that
   /// needs no value, must not be told as a broken value.
   private static func scanValue(
-    _ text: Span<UInt8>, _ at: inout Int, _ site: Site?, _ fields: inout EntryFields
+    _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
   ) throws(DeadLetterReason) {
     guard text[at] == UInt8(ascii: "\"") else {
       fields.isValueNotText = text[at] != UInt8(ascii: "n")
@@ -107,7 +107,7 @@ extension EntryDecoder {
     at += 1
     let start = at
     do throws(DeadLetterReason) {
-      try scanMetadata(text, &at, site, &fields)
+      try scanMetadata(text, &at, &memory, &fields)
     } catch {
       fields.valueProblem = error
       at = start
@@ -119,23 +119,38 @@ extension EntryDecoder {
   // MARK: Inside `value`
 
   private static func scanMetadata(
-    _ text: Span<UInt8>, _ at: inout Int, _ site: Site?, _ fields: inout EntryFields
+    _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
   ) throws(DeadLetterReason) {
     let open = try NestedJSON.peek(text, &at)
     guard open.byte == UInt8(ascii: "{") else { throw .valueNotAnObject }
     at += open.width
+    memory.begin()
     var isFirst = true
+    // Where the members began of which nothing was wanted since the last that something was wanted of; -1: there was none.
+    var runStart = -1
+    var isRunFirst = false
     while true {
+      if runStart < 0, memory.passRun(text, &at, isAtFirst: &isFirst) { fields.membersEnd = Int32(at) }
+      let (start, wasFirst) = (at, isFirst)
       let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
       guard name.isPresent else { break }
       // Lengths of the names below: most others are passed without a closer look.
+      let isWanted: Bool
       if name.isEscaped || 0b1_0000_1110_1111_0000_0000 & (1 << UInt32(name.range.count & 31)) != 0 {
-        try scanMetadataMember(ShortText(name, in: text), text, &at, site, &fields)
+        isWanted = try scanMetadataMember(ShortText(name, in: text), text, &at, &memory, &fields)
       } else {
         try NestedJSON.skipValue(text, &at, depth: 1)
+        isWanted = false
+      }
+      if isWanted {
+        if runStart >= 0 { memory.keepRun(text, runStart..<start, isAtFirst: isRunFirst) }
+        runStart = -1
+      } else if runStart < 0 {
+        (runStart, isRunFirst) = (start, wasFirst)
       }
       fields.membersEnd = Int32(at)
     }
+    if runStart >= 0 { memory.keepRun(text, runStart..<Int(fields.membersEnd), isAtFirst: isRunFirst) }
     // Only white space may follow, then the quote that ends the string.
     while at < text.count, text[at] != UInt8(ascii: "\"") {
       let char = try NestedJSON.char(text, at)
@@ -146,10 +161,11 @@ extension EntryDecoder {
     at += 1
   }
 
+  /// - Returns: whether anything of it was wanted.
   @inline(__always)
   private static func scanMetadataMember(
-    _ name: ShortText, _ text: Span<UInt8>, _ at: inout Int, _ site: Site?, _ fields: inout EntryFields
-  ) throws(DeadLetterReason) {
+    _ name: ShortText, _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
+  ) throws(DeadLetterReason) -> Bool {
     let bit: UInt32
     switch name {
     case .contentLength:
@@ -169,20 +185,27 @@ extension EntryDecoder {
       try scanDeleteMarker(text, &at, &fields)
     case .replicationInfo:
       bit = 21
-      let start = at
-      try scanReplicationInfo(text, &at, site, &fields)
+      let (start, seen) = (at, fields.seen)
+      if !memory.passInfo(text, &at, &fields) {
+        try scanReplicationInfo(text, &at, memory.site, &fields)
+        memory.keepInfo(text, start..<at, fields, seenBefore: seen)
+      }
       fields.infoRange = Int32(start)..<Int32(at)
     case .originOp:
       let start = at
       try NestedJSON.skipValue(text, &at, depth: 1)
       fields.originOpRange = Int32(start)..<Int32(at)
-      return
+      return true
     case .mdBucketModelVersion, .attributes:
       fields.isBucketMetadata = true
-      return try NestedJSON.skipValue(text, &at, depth: 1)
-    default: return try NestedJSON.skipValue(text, &at, depth: 1)
+      try NestedJSON.skipValue(text, &at, depth: 1)
+      return true
+    default:
+      try NestedJSON.skipValue(text, &at, depth: 1)
+      return false
     }
     guard fields.first(bit) else { throw .valueDuplicateField }
+    return true
   }
 
   /// A number of bytes, as a number or (old blobs) as text.

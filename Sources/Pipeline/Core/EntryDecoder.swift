@@ -57,8 +57,14 @@ public enum EntryDecoder {
   /// The whole entry, checked to its last byte.
   /// - Parameter site: the location asking; nil takes entries of any (status processor, replay).
   public static func decode(_ payload: Span<UInt8>, site: Site?) -> DecodeOutcome {
+    var memory = EntryMemory.none(site)
+    return decode(payload, &memory)
+  }
+
+  /// The same, of one of many.
+  public static func decode(_ payload: Span<UInt8>, _ memory: inout EntryMemory) -> DecodeOutcome {
     var fields = EntryFields()
-    switch classify(payload, site, &fields) {
+    switch classify(payload, &memory, &fields) {
     case .replicate: return .replicate(ReplicationEntry(copying: payload, fields))
     case .skip(let reason): return .skip(reason)
     case .deadLetter(let reason): return .deadLetter(reason)
@@ -67,8 +73,14 @@ public enum EntryDecoder {
 
   /// As `decode`, keeping nothing: allocation free.
   public static func decodeRouting(_ payload: Span<UInt8>, site: Site?) -> RoutingOutcome {
+    var memory = EntryMemory.none(site)
+    return decodeRouting(payload, &memory)
+  }
+
+  /// The same, of one of many.
+  public static func decodeRouting(_ payload: Span<UInt8>, _ memory: inout EntryMemory) -> RoutingOutcome {
     var fields = EntryFields()
-    switch classify(payload, site, &fields) {
+    switch classify(payload, &memory, &fields) {
     case .replicate:
       let orderKey = OrderKey.hash(bucket: fields.bucket, base: BaseKey(fields.key, in: payload), in: payload)
       return .replicate(
@@ -92,9 +104,9 @@ extension EntryDecoder {
   }
 
   /// The order of the questions is that of backbeat-behaviour 4.3.
-  private static func classify(_ text: Span<UInt8>, _ site: Site?, _ fields: inout EntryFields) -> Verdict {
+  private static func classify(_ text: Span<UInt8>, _ memory: inout EntryMemory, _ fields: inout EntryFields) -> Verdict {
     do throws(DeadLetterReason) {
-      try scanEnvelope(text, site, &fields)
+      try scanEnvelope(text, &memory, &fields)
       if fields.isBootstrap { return .skip(.bootstrap) }
       if fields.isCanary { return .skip(.canary) }
       try checkNames(fields, text)
@@ -112,7 +124,7 @@ extension EntryDecoder {
     guard fields.value.isPresent else { return .deadLetter(.valueMissing) }
     if let problem = fields.valueProblem { return .deadLetter(problem) }
     if fields.isBucketMetadata { return .skip(.bucketMetadata) }
-    if let site, fields.fieldProblem != .valueFieldWrongType, !site.isListed(fields.storageClass, in: text) {
+    if let site = memory.site, fields.fieldProblem != .valueFieldWrongType, !site.isListed(fields.storageClass, in: text) {
       return .skip(.notForSite)
     }
     if let problem = fields.fieldProblem { return .deadLetter(problem) }

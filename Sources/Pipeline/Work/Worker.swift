@@ -9,8 +9,12 @@ actor Worker {
     let location: WorkerLocation
     var replicator: (any EntryReplicator)?
     var processor: (any EntryProcessor)?
+    var memory: EntryMemory
 
-    init(_ location: WorkerLocation) { self.location = location }
+    init(_ location: WorkerLocation) {
+      self.location = location
+      if case .processor = location.kind { memory = EntryMemory(site: nil) } else { memory = EntryMemory(site: location.site) }
+    }
   }
 
   /// Its place in the pool.
@@ -77,7 +81,7 @@ actor Worker {
     guard let place else { return finish(item, .abandoned) }  // removed while the item was on its way
     switch place.location.kind {
     case .noop:
-      switch message.withPayload({ EntryDecoder.decodeRouting($0, site: place.location.site) }) {
+      switch message.withPayload({ EntryDecoder.decodeRouting($0, &place.memory) }) {
       case .replicate(let routing):
         let isRepeated = routing.dedupeHash == item.previousDone
         conclude(item, message, isRepeated ? .alreadyThere : .done(bytes: 0), dedupe: routing.dedupeHash)
@@ -85,7 +89,7 @@ actor Worker {
       case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
       }
     case .replicator:
-      let decoded = message.withPayload { EntryDecoder.decode($0, site: place.location.site) }
+      let decoded = message.withPayload { EntryDecoder.decode($0, &place.memory) }
       switch decoded {
       case .skip(let reason): conclude(item, message, .skipped(reason))
       case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
@@ -95,7 +99,7 @@ actor Worker {
         spawn(item, entry)
       }
     case .processor:
-      let decoded = message.withPayload { EntryDecoder.decode($0, site: nil) }
+      let decoded = message.withPayload { EntryDecoder.decode($0, &place.memory) }
       switch decoded {
       case .skip(let reason): conclude(item, message, .skipped(reason))
       case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))

@@ -1,0 +1,172 @@
+// What entries of one stream have in common: objects of one bucket share owner, ACL, storage class and where they go to, to the last
+// byte. So the bytes of an entry that were the same in the entry before are compared instead of read again, which takes a tenth of the
+// time. What follows from it: nothing but that. Only whole members that were read and found right are remembered, and the same bytes
+// in the same place mean the same.
+//
+// One for each location and worker; a few KiB, allocated once.
+
+public struct EntryMemory: Sendable {
+  /// Runs of members nothing is wanted of, between two members that something is wanted of.
+  static let runsMax = 8
+  static let runBytesMax = 1_024
+  /// Of `replicationInfo`.
+  static let infoBytesMax = 2_048
+  /// Not worth remembering.
+  static let runBytesMin = 16
+  /// One of so many that differ from what is remembered takes its place: streams of several buckets do not copy all the time.
+  static let differentMax: UInt8 = 8
+
+  /// Whose entries are read; nil: everybody's.
+  public let site: Site?
+
+  /// The runs, `runBytesMax` each, then the info; empty: nothing is remembered.
+  private var bytes: [UInt8]
+  /// 0: none.
+  private var counts = SIMD8<Int32>()
+  private var different = SIMD8<UInt8>()
+  /// By bit: the run stands at the object's beginning, without a comma.
+  private var isFirst: UInt8 = 0
+  /// The run of this entry that comes next.
+  private var next = 0
+
+  private var info = Info()
+  private var infoDifferent: UInt8 = 0
+
+  /// What was found in a `replicationInfo`, positions counted from its beginning.
+  private struct Info {
+    var count = 0
+    var content: ContentKinds = []
+    var status = TextSlice.absent
+    var storageClass = TextSlice.absent
+    var siteStatus = TextSlice.absent
+    var siteVersionId = TextSlice.absent
+    var seen: UInt32 = 0
+  }
+
+  private static let infoStart = runsMax * runBytesMax
+
+  public init(site: Site?) {
+    self.site = site
+    bytes = [UInt8](repeating: 0, count: Self.infoStart + Self.infoBytesMax)
+  }
+
+  private init(withoutMemory site: Site?) {
+    self.site = site
+    bytes = []
+  }
+
+  /// For a single entry.
+  static func none(_ site: Site?) -> EntryMemory { EntryMemory(withoutMemory: site) }
+
+  // MARK: Runs of members
+
+  /// Another entry's metadata begin.
+  mutating func begin() { next = 0 }
+
+  /// Passes the members remembered here, if they stand here.
+  /// - Parameter isAtFirst: no member was passed yet.
+  @inline(__always)
+  mutating func passRun(_ text: Span<UInt8>, _ at: inout Int, isAtFirst: inout Bool) -> Bool {
+    guard next < Self.runsMax else { return false }
+    let count = Int(counts[next])
+    guard count > 0, at &+ count < text.count, isAtFirst == (isFirst & 1 << UInt8(next) != 0) else { return false }
+    // A number that goes on behind them would be another number.
+    let behind = text[at &+ count]
+    guard behind == UInt8(ascii: ",") || behind == UInt8(ascii: "}") else { return false }
+    guard ByteScan.isSame(text, at, bytes.span, next &* Self.runBytesMax, count) else { return false }
+    at &+= count
+    next &+= 1
+    isAtFirst = false
+    return true
+  }
+
+  /// Members that were read, and of which nothing was wanted.
+  mutating func keepRun(_ text: Span<UInt8>, _ range: Range<Int>, isAtFirst: Bool) {
+    guard next < Self.runsMax, !bytes.isEmpty else { return }
+    let slot = next
+    next += 1
+    guard (Self.runBytesMin...Self.runBytesMax).contains(range.count) else { return }
+    if counts[slot] > 0 {
+      different[slot] &+= 1
+      guard different[slot] >= Self.differentMax else { return }
+    }
+    different[slot] = 0
+    counts[slot] = Int32(range.count)
+    isFirst = isFirst & ~(1 << UInt8(slot)) | (isAtFirst ? 1 << UInt8(slot) : 0)
+    copy(text, range, to: slot * Self.runBytesMax)
+  }
+
+  // MARK: `replicationInfo`
+
+  /// Passes the object remembered, if it stands here, and tells what is in it.
+  mutating func passInfo(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) -> Bool {
+    guard info.count > 0, fields.fieldProblem == nil, at + info.count <= text.count,
+      ByteScan.isSame(text, at, bytes.span, Self.infoStart, info.count)
+    else { return false }
+    let start = Int32(at)
+    fields.content = info.content
+    fields.status = info.status.moved(by: start)
+    fields.storageClass = info.storageClass.moved(by: start)
+    fields.siteStatus = info.siteStatus.moved(by: start)
+    fields.siteVersionId = info.siteVersionId.moved(by: start)
+    fields.seen |= info.seen
+    at += info.count
+    return true
+  }
+
+  /// - Parameter before: what was known before it was read.
+  mutating func keepInfo(_ text: Span<UInt8>, _ range: Range<Int>, _ fields: EntryFields, seenBefore: UInt32) {
+    guard !bytes.isEmpty, fields.fieldProblem == nil, (Self.runBytesMin...Self.infoBytesMax).contains(range.count) else { return }
+    if info.count > 0 {
+      infoDifferent &+= 1
+      guard infoDifferent >= Self.differentMax else { return }
+    }
+    infoDifferent = 0
+    let start = -Int32(range.lowerBound)
+    info = Info(
+      count: range.count, content: fields.content, status: fields.status.moved(by: start), storageClass: fields.storageClass.moved(by: start),
+      siteStatus: fields.siteStatus.moved(by: start), siteVersionId: fields.siteVersionId.moved(by: start), seen: fields.seen & ~seenBefore)
+    copy(text, range, to: Self.infoStart)
+  }
+
+  private mutating func copy(_ text: Span<UInt8>, _ range: Range<Int>, to start: Int) {
+    for index in 0..<range.count { bytes[start + index] = text[range.lowerBound + index] }
+  }
+}
+
+extension TextSlice {
+  /// Of the same text that stands elsewhere.
+  fileprivate func moved(by distance: Int32) -> TextSlice {
+    guard isPresent else { return self }
+    var slice = self
+    slice.start += distance
+    slice.end += distance
+    slice.firstEscape += distance
+    return slice
+  }
+}
+
+extension ByteScan {
+  /// - Precondition: `count` bytes from there on in both, and at least 8.
+  @inline(__always)
+  fileprivate static func isSame(_ one: Span<UInt8>, _ oneStart: Int, _ other: Span<UInt8>, _ otherStart: Int, _ count: Int) -> Bool {
+    precondition(count >= 8 && oneStart >= 0 && otherStart >= 0 && oneStart &+ count <= one.count && otherStart &+ count <= other.count)
+    var index = 0
+    while index &+ 16 <= count {
+      // Within the bounds above, as the last ones are.
+      let left = unsafe one.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: oneStart &+ index, as: SIMD2<UInt64>.self)
+      let right = unsafe other.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: otherStart &+ index, as: SIMD2<UInt64>.self)
+      if left != right { return false }
+      index &+= 16
+    }
+    while index < count {
+      // The last eight may be looked at twice.
+      let place = min(index, count &- 8)
+      let left = unsafe one.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: oneStart &+ place, as: UInt64.self)
+      let right = unsafe other.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: otherStart &+ place, as: UInt64.self)
+      if left != right { return false }
+      index &+= 8
+    }
+    return true
+  }
+}

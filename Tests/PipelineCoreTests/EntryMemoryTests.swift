@@ -1,0 +1,121 @@
+// What was remembered of earlier entries changes nothing of what is read from the next one, whatever that holds.
+
+import PipelineCore
+import TestSupport
+import Testing
+
+/// Reads a stream of entries with what it remembers, each beside a reading of it alone.
+private struct Reader {
+  var routing = EntryMemory(site: "aws-east")
+  var whole = EntryMemory(site: "aws-east")
+  var ofEverybody = EntryMemory(site: nil)
+
+  /// - Returns: nil, or how the two readings differ.
+  mutating func difference(_ bytes: [UInt8], isThorough: Bool = true) -> String? {
+    let remembered = EntryDecoder.decodeRouting(bytes.span, &routing)
+    if remembered != route(bytes) { return "\(remembered) is not \(route(bytes))" }
+    guard isThorough else { return nil }
+    for (outcome, alone) in [
+      (EntryDecoder.decode(bytes.span, &whole), decode(bytes)), (EntryDecoder.decode(bytes.span, &ofEverybody), decode(bytes, site: nil)),
+    ] {
+      let (one, other) = (String(reflecting: outcome), String(reflecting: alone))
+      if one != other { return "\(one) is not \(other)" }
+    }
+    return nil
+  }
+}
+
+private func entry(_ metadata: String) -> [UInt8] { Sample.envelope(value: metadata) }
+
+private let backends = #"[{"site":"aws-east","status":"PENDING"}]"#
+private let info = #""replicationInfo":{"status":"PENDING","backends":\#(backends),"content":["DATA"],"storageClass":"aws-east"}"#
+
+private let streams: [(first: String, second: String)] = [
+  // A number, a literal that goes on.
+  (#"{"a-long-enough-name":12,"content-length":1,\#(info)}"#, #"{"a-long-enough-name":123,"content-length":1,\#(info)}"#),
+  (#"{"a-long-enough-name":12,"content-length":1,\#(info)}"#, #"{"a-long-enough-name":12e,"content-length":1,\#(info)}"#),
+  (#"{"a-long-enough-name":12,"content-length":1,\#(info)}"#, #"{"a-long-enough-name":12"content-length":1,\#(info)}"#),
+  (#"{"a-long-enough-name":true,"content-length":1,\#(info)}"#, #"{"a-long-enough-name":truer,"content-length":1,\#(info)}"#),
+  // The run at the beginning, and the same text where a comma is missing.
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{"content-length":1"a-long-enough-name":"x",\#(info)}"#),
+  (#"{"content-length":1,"a-long-enough-name":"x",\#(info)}"#, #"{,"a-long-enough-name":"x","content-length":1,\#(info)}"#),
+  // White space, another order, members between.
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{"a-long-enough-name":"x" , "content-length":1,\#(info)}"#),
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{\#(info),"a-long-enough-name":"x","content-length":1}"#),
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{"a-long-enough-name":"x","b":2,"content-length":1,\#(info)}"#),
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{"a-long-enough-name":"x"}"#),
+  (#"{"a-long-enough-name":"x","content-length":1,\#(info)}"#, #"{"a-long-enough-name":"x""#),
+  // The info twice, of another type, behind something wrong, cut, gone.
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":1,\#(info),\#(info)}"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":1,"replicationInfo":null}"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":1,"replicationInfo":7}"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":"x",\#(info)}"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-md5":7,"content-length":1,\#(info)}"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":1,\#(info)"#),
+  (#"{"content-length":1,\#(info)}"#, #"{"content-length":1}"#),
+  (#"{"content-length":1,"replicationInfo":{"status":7,"storageClass":"aws-east"}}"#, #"{"content-length":1,\#(info)}"#),
+  // Bucket metadata stay what they are.
+  (#"{"a-long-enough-name":"x","attributes":"{}"}"#, #"{"a-long-enough-name":"x","content-length":1,\#(info)}"#),
+]
+
+@Test(arguments: streams.indices)
+func whatIsRememberedDecidesNothing(_ index: Int) {
+  let (first, second) = streams[index]
+  var reader = Reader()
+  // Often enough that each takes the other's place in the memory.
+  for text in [first, first, second, second, first, second] + [String](repeating: second, count: 20) + [first, second, first] {
+    if let difference = reader.difference(entry(text)) { Issue.record("\(text): \(difference)") }
+  }
+}
+
+/// Streams of entries of a few buckets, some of them broken: members in another order, repeated, cut, with other bytes in them.
+@Test(arguments: 0..<8)
+func streamsAreReadAsIfEachEntryWereTheOnlyOne(seed: Int) {
+  var random = SeededRandom(seed: UInt64(seed))
+  let kinds = (0..<4).map { kind -> [String] in
+    var members = [
+      #""owner-id":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2b\#(kind)""#, #""content-type":"image/png""#,
+      #""acl":{"Canned":"private","FULL_CONTROL":[],"READ":[\#(kind)]}"#, #""content-length":2048"#,
+      #""content-md5":"0cc175b9c0f1b6a831c399e269772661""#, #""last-modified":"2031-02-03T04:05:06.789Z""#,
+      #""versionId":"9812345678901299999\#(kind)""#,
+      #""isDeleteMarker":false"#, #""originOp":"s3:ObjectCreated:Put""#, #""tags":{"k":"v\#(kind)"}"#, #""md-model-version":\#(kind)"#,
+      info.replacing("PENDING", with: kind < 2 ? "PENDING" : "FAILED"), #""x-amz-meta-color":"deep \"blue\"""#,
+    ]
+    for index in members.indices.dropLast() where random.below(4) == 0 { members.swapAt(index, index + 1) }
+    return members
+  }
+  var reader = Reader()
+  var replicated = 0
+  for round in 0..<3_000 {
+    var members = kinds[random.below(3) == 0 ? random.below(kinds.count) : 0]
+    if random.below(8) == 0 { members.insert(members[random.below(members.count)], at: random.below(members.count)) }
+    if random.below(8) == 0 { members.remove(at: random.below(members.count)) }
+    var bytes = entry("{\(members.joined(separator: random.below(16) == 0 ? " , " : ","))}")
+    for _ in 0..<(random.below(3) == 0 ? 1 + random.below(3) : 0) {
+      let at = random.below(bytes.count)
+      switch random.below(4) {
+      case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+      case 1: bytes.insert(Array("\"\\{}[]:,019etn ".utf8)[random.below(14)], at: at)
+      case 2: bytes.remove(at: at)
+      default: bytes.removeLast(random.below(bytes.count - at))
+      }
+    }
+    if case .replicate = route(bytes) { replicated += 1 }
+    if let difference = reader.difference(bytes, isThorough: round % 10 == 0) {
+      Issue.record("seed \(seed), round \(round), \(String(decoding: bytes, as: UTF8.self)): \(difference)")
+      return
+    }
+  }
+  #expect(replicated > 500, "\(replicated)")
+}
+
+@Test func whatIsTooLongIsReadEachTime() {
+  var reader = Reader()
+  for length in [10, 500, 1_024, 1_025, 5_000, 100_000] {
+    let longInfo = info.replacing("aws-east", with: "aws-east," + String(repeating: "y", count: length))
+    let text = #"{"long":"\#(String(repeating: "x", count: length))","content-length":1,\#(longInfo)}"#
+    for _ in 0..<3 {
+      if let difference = reader.difference(entry(text)) { Issue.record("\(length): \(difference)") }
+    }
+  }
+}
