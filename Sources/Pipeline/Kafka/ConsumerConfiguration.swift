@@ -25,6 +25,9 @@ public struct ConsumerConfiguration: Sendable {
   public var queuedMessagesMax = 100_000
   /// Backbeat's `kafka.maxPollIntervalMs`, if it is given.
   public var maxPollIntervalMs: Int?
+  /// Bytes of one answer to a fetch, where the operator does not say (`fetch.max.bytes`); a single batch that is larger comes all the
+  /// same. As many as may wait at all; the library's own 50 MiB would come on top of `queuedKiBMax`.
+  static let fetchBytesMaxDefault = 16 << 20
   /// Longest wait of a fetch for data. Kafka cuts it short when data comes, the embedded broker does not.
   public var fetchWaitMs = 500
   /// `max.poll.interval.ms` where the operator gives none. The library's five minutes are made for consumers that work between two polls;
@@ -39,6 +42,12 @@ public struct ConsumerConfiguration: Sendable {
     self.properties = properties
     self.groupId = groupId
     self.topic = topic
+  }
+
+  /// librdkafka refuses one below `message.max.bytes`.
+  private var fetchBytesMax: Int {
+    let messageBytesMax = properties.user.first { $0.key == "message.max.bytes" }.flatMap { Int($0.value) } ?? 0
+    return max(Self.fetchBytesMaxDefault, messageBytesMax)
   }
 
   /// librdkafka refuses one below `session.timeout.ms`.
@@ -59,6 +68,7 @@ public struct ConsumerConfiguration: Sendable {
       ("topic.metadata.refresh.interval.ms", "30000"),
       ("queued.max.messages.kbytes", String(queuedKiBMax)),
       ("queued.min.messages", String(queuedMessagesMax)),
+      ("fetch.max.bytes", String(fetchBytesMax)),
       ("fetch.wait.max.ms", String(fetchWaitMs)),
       ("statistics.interval.ms", String(statisticsInterval.components.seconds * 1_000)),
     ]

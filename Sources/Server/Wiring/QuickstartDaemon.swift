@@ -11,7 +11,7 @@ enum QuickstartDaemon {
   /// - Returns: the exit code.
   static func run(_ options: QuickstartOptions) throws(CommandFailure) -> Int32 {
     SignalSource.block()
-    LargeBlocks.keepOutOfHeap()
+    HeapMemory.configure()
     OpenFileLimit.raise()
     _ = LineLogHandler.bootstrap(.human, level: .warning)
     let log = Logger(label: "quickstart")

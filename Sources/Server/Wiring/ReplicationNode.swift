@@ -31,6 +31,7 @@ final class ReplicationNode {
   /// Failures met while listing, on their way to the failed lists.
   let failureWrites: SerialTasks
   private var idGuard: NodeIdGuard?
+  private var idleMemory: IdleMemory?
   /// Why the node ended by itself.
   private(set) var failure: NodeFailure?
   /// Between two looks at how many entries are in flight, for the reports.
@@ -99,6 +100,7 @@ final class ReplicationNode {
     try listen()
     coordinator.start()
     reportCounts()
+    idleMemory = IdleMemory(node: self)
   }
 
   private var bootstrapServers: String {

@@ -11,7 +11,7 @@ enum ServeDaemon {
   /// - Returns: the exit code.
   static func run(_ options: ServeOptions) throws(CommandFailure) -> Int32 {
     SignalSource.block()
-    LargeBlocks.keepOutOfHeap()
+    HeapMemory.configure()
     OpenFileLimit.raise()
     let threshold = LineLogHandler.bootstrap(.json, level: options.configuration.logLevel)
     let log = Logger(label: "downbeat")
