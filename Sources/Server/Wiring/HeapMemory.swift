@@ -26,7 +26,8 @@ enum HeapMemory {
 /// Gives memory back once a node has come to rest.
 /// - Thread: T0.
 final class IdleMemory {
-  static let period = Duration.seconds(10)
+  /// Between two looks: bursts that follow each other sooner find the memory of the last one.
+  static let period = Duration.seconds(60)
 
   private unowned let node: ReplicationNode
   private let giveBack: () -> Void
