@@ -31,6 +31,7 @@ BACKLOGS = {0: 10, 1_000: 14, 10_000: 8, 100_000: 4, 1_000_000: 2}
 LOCATIONS_BACKLOGS = {0: 3, 5_000: 4}
 # As many partitions as deployments have, and enough in each that a fetch brings more than a handful.
 DENSE_PARTITIONS, DENSE_BACKLOGS = 8, {0: 3, 10_000: 4}
+TURNS_BACKLOGS = {0: 2, 10_000: 3}
 
 SUITES = {
     "warm-backlog": [{"backlogs": BACKLOGS}],
@@ -40,6 +41,9 @@ SUITES = {
     "warm-locations": [{"backlogs": LOCATIONS_BACKLOGS, "locations": count, "concurrency": 300, "equal_windows": True} for count in (1, 10, 100)],
     "warm-locations-dense": [{"backlogs": DENSE_BACKLOGS, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
                              for count in (1, 10, 100)],
+    # The same, one and a hundred in turns: what a message costs on one machine drifts by a third within the minutes that a case takes.
+    "warm-locations-turns": [{"backlogs": TURNS_BACKLOGS, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
+                             for count in (1, 100, 1, 100, 1, 100)],
 }
 
 
