@@ -100,7 +100,10 @@ final class ReplicationNode {
     try listen()
     coordinator.start()
     reportCounts()
-    idleMemory = IdleMemory(node: self)
+    idleMemory = IdleMemory(reactor: reactor) { [unowned self] in
+      IdleMemory.Work(
+        taken: locations.reduce(0) { $0 + $1.counters.taken }, isUnderWay: locations.contains { $0.inFlightCount > 0 })
+    }
   }
 
   private var bootstrapServers: String {
