@@ -14,25 +14,25 @@ extension EntryDecoder {
     while true {
       let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
       guard name.isPresent else { return }
-      let bit: UInt32
+      let bit: UInt8
       switch ShortText(name, in: text) {
       case .status:
-        bit = 24
-        try scanText(NestedJSON.self, text, &at, &fields.status, &fields.fieldProblem)
+        bit = 0
+        try scanText(NestedJSON.self, text, &at, &fields.info.status, &fields.fieldProblem)
       case .storageClass:
-        bit = 25
-        try scanText(NestedJSON.self, text, &at, &fields.storageClass, &fields.fieldProblem)
+        bit = 1
+        try scanText(NestedJSON.self, text, &at, &fields.info.storageClass, &fields.fieldProblem)
       case .content:
-        bit = 26
+        bit = 2
         try scanContent(text, &at, &fields)
       case .backends:
-        bit = 27
+        bit = 3
         try scanBackends(text, &at, site, &fields)
       default:
         try NestedJSON.skipValue(text, &at, depth: 2)
         continue
       }
-      guard fields.first(bit) else { throw .valueDuplicateField }
+      guard fields.info.first(bit) else { throw .valueDuplicateField }
     }
   }
 
@@ -41,7 +41,7 @@ extension EntryDecoder {
     var isFirst = true
     while try NestedJSON.nextElement(text, &at, isFirst: &isFirst) {
       if let kind = NestedJSON.usualString(text, &at) {
-        fields.content.insert(ContentKinds(kind, in: text))
+        fields.info.content.insert(ContentKinds(kind, in: text))
         continue
       }
       let char = try NestedJSON.peek(text, &at)
@@ -51,7 +51,7 @@ extension EntryDecoder {
         continue
       }
       at += char.width
-      fields.content.insert(ContentKinds(try NestedJSON.string(text, &at), in: text))
+      fields.info.content.insert(ContentKinds(try NestedJSON.string(text, &at), in: text))
     }
   }
 
@@ -90,8 +90,8 @@ extension EntryDecoder {
       }
     }
     guard let site, name.isPresent, site.equals(name, in: text) else { return }
-    fields.siteStatus = status
-    fields.siteVersionId = versionId
+    fields.info.siteStatus = status
+    fields.info.siteVersionId = versionId
   }
 
   /// True inside an array; null is passed, anything else is a wrong type and passed too.

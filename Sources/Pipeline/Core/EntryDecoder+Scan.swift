@@ -185,10 +185,12 @@ extension EntryDecoder {
       try scanDeleteMarker(text, &at, &fields)
     case .replicationInfo:
       bit = 21
-      let (start, seen) = (at, fields.seen)
+      let start = at
       if !memory.passInfo(text, &at, &fields) {
+        // A second one adds to what the first has said, before it is refused.
+        let isOnly = fields.info.seen == 0
         try scanReplicationInfo(text, &at, memory.site, &fields)
-        memory.keepInfo(text, start..<at, fields, seenBefore: seen)
+        if isOnly { memory.keepInfo(text, start..<at, fields) }
       }
       fields.infoRange = Int32(start)..<Int32(at)
     case .originOp:

@@ -86,7 +86,7 @@ public enum EntryDecoder {
       return .replicate(
         EntryRouting(
           orderKey: orderKey, dedupeHash: fields.dedupeHash(orderKey, in: payload), contentLength: max(0, fields.contentLength),
-          content: fields.content,
+          content: fields.info.content,
           isDeleteMarker: fields.isDeleteMarker))
     case .skip(let reason): return .skip(reason)
     case .deadLetter(let reason): return .deadLetter(reason)
@@ -124,11 +124,11 @@ extension EntryDecoder {
     guard fields.value.isPresent else { return .deadLetter(.valueMissing) }
     if let problem = fields.valueProblem { return .deadLetter(problem) }
     if fields.isBucketMetadata { return .skip(.bucketMetadata) }
-    if let site = memory.site, fields.fieldProblem != .valueFieldWrongType, !site.isListed(fields.storageClass, in: text) {
+    if let site = memory.site, fields.fieldProblem != .valueFieldWrongType, !site.isListed(fields.info.storageClass, in: text) {
       return .skip(.notForSite)
     }
     if let problem = fields.fieldProblem { return .deadLetter(problem) }
-    if fields.contentLength < 0, fields.content.contains(.data), !fields.isDeleteMarker {
+    if fields.contentLength < 0, fields.info.content.contains(.data), !fields.isDeleteMarker {
       return .deadLetter(.contentLengthMissing)
     }
     return .replicate

@@ -34,6 +34,35 @@ public struct ContentKinds: OptionSet, Hashable, Sendable {
   }
 }
 
+/// What `replicationInfo` says.
+struct InfoFields: Sendable {
+  var content: ContentKinds = []
+  var storageClass = TextSlice.absent
+  var status = TextSlice.absent
+  /// Of the site asked for, where `backends` names it.
+  var siteStatus = TextSlice.absent
+  var siteVersionId = TextSlice.absent
+  /// Names seen, to refuse repeated ones.
+  var seen: UInt8 = 0
+
+  @inline(__always)
+  mutating func first(_ bit: UInt8) -> Bool {
+    let isFirst = seen & 1 << bit == 0
+    seen |= 1 << bit
+    return isFirst
+  }
+
+  /// Of the same text that stands elsewhere.
+  func moved(by distance: Int32) -> InfoFields {
+    var info = self
+    info.storageClass = storageClass.moved(by: distance)
+    info.status = status.moved(by: distance)
+    info.siteStatus = siteStatus.moved(by: distance)
+    info.siteVersionId = siteVersionId.moved(by: distance)
+    return info
+  }
+}
+
 struct EntryFields: Sendable {
   enum Kind: UInt8, Sendable { case absent, put, del, unknown, notText }
 
@@ -61,12 +90,7 @@ struct EntryFields: Sendable {
   var versionId = TextSlice.absent
   var isDeleteMarker = false
   var isBucketMetadata = false
-  var content: ContentKinds = []
-  var storageClass = TextSlice.absent
-  var status = TextSlice.absent
-  /// Of the site asked for, where `backends` names it.
-  var siteStatus = TextSlice.absent
-  var siteVersionId = TextSlice.absent
+  var info = InfoFields()
   /// Where the values stand that a republished entry replaces; empty where there are none.
   var infoRange: Range<Int32> = 0..<0
   var originOpRange: Range<Int32> = 0..<0
@@ -95,12 +119,12 @@ struct EntryFields: Sendable {
     var hash = OrderKey.part(versionId, nil, in: text, seed: orderKey)
     hash = OrderKey.part(lastModified, nil, in: text, seed: hash)
     hash = OrderKey.part(contentMD5, nil, in: text, seed: hash)
-    if !content.isCopyAlone {
+    if !info.content.isCopyAlone {
       var whole = value
       whole.firstEscape = whole.end  // as it stands, escapes and all
       hash = OrderKey.part(whole, nil, in: text, seed: hash)
     }
-    hash = OrderKey.fold(hash ^ UInt64(content.rawValue) ^ (isDeleteMarker ? 1 << 32 : 0))
+    hash = OrderKey.fold(hash ^ UInt64(info.content.rawValue) ^ (isDeleteMarker ? 1 << 32 : 0))
     return hash == 0 ? 1 : hash
   }
 }

@@ -29,19 +29,11 @@ public struct EntryMemory: Sendable {
   /// The run of this entry that comes next.
   private var next = 0
 
-  private var info = Info()
+  /// Bytes of the info remembered; 0: none.
+  private var infoCount = 0
+  /// What was found in it, positions counted from its beginning.
+  private var info = InfoFields()
   private var infoDifferent: UInt8 = 0
-
-  /// What was found in a `replicationInfo`, positions counted from its beginning.
-  private struct Info {
-    var count = 0
-    var content: ContentKinds = []
-    var status = TextSlice.absent
-    var storageClass = TextSlice.absent
-    var siteStatus = TextSlice.absent
-    var siteVersionId = TextSlice.absent
-    var seen: UInt32 = 0
-  }
 
   private static let infoStart = runsMax * runBytesMax
 
@@ -100,49 +92,29 @@ public struct EntryMemory: Sendable {
 
   /// Passes the object remembered, if it stands here, and tells what is in it.
   mutating func passInfo(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) -> Bool {
-    guard info.count > 0, fields.fieldProblem == nil, at + info.count <= text.count,
-      ByteScan.isSame(text, at, bytes.span, Self.infoStart, info.count)
+    guard infoCount > 0, fields.fieldProblem == nil, at + infoCount <= text.count,
+      ByteScan.isSame(text, at, bytes.span, Self.infoStart, infoCount)
     else { return false }
-    let start = Int32(at)
-    fields.content = info.content
-    fields.status = info.status.moved(by: start)
-    fields.storageClass = info.storageClass.moved(by: start)
-    fields.siteStatus = info.siteStatus.moved(by: start)
-    fields.siteVersionId = info.siteVersionId.moved(by: start)
-    fields.seen |= info.seen
-    at += info.count
+    fields.info = info.moved(by: Int32(at))
+    at += infoCount
     return true
   }
 
-  /// - Parameter before: what was known before it was read.
-  mutating func keepInfo(_ text: Span<UInt8>, _ range: Range<Int>, _ fields: EntryFields, seenBefore: UInt32) {
+  /// - Parameter fields: with what was found in this very object, and nothing else in their `info`.
+  mutating func keepInfo(_ text: Span<UInt8>, _ range: Range<Int>, _ fields: EntryFields) {
     guard !bytes.isEmpty, fields.fieldProblem == nil, (Self.runBytesMin...Self.infoBytesMax).contains(range.count) else { return }
-    if info.count > 0 {
+    if infoCount > 0 {
       infoDifferent &+= 1
       guard infoDifferent >= Self.differentMax else { return }
     }
     infoDifferent = 0
-    let start = -Int32(range.lowerBound)
-    info = Info(
-      count: range.count, content: fields.content, status: fields.status.moved(by: start), storageClass: fields.storageClass.moved(by: start),
-      siteStatus: fields.siteStatus.moved(by: start), siteVersionId: fields.siteVersionId.moved(by: start), seen: fields.seen & ~seenBefore)
+    infoCount = range.count
+    info = fields.info.moved(by: -Int32(range.lowerBound))
     copy(text, range, to: Self.infoStart)
   }
 
   private mutating func copy(_ text: Span<UInt8>, _ range: Range<Int>, to start: Int) {
     for index in 0..<range.count { bytes[start + index] = text[range.lowerBound + index] }
-  }
-}
-
-extension TextSlice {
-  /// Of the same text that stands elsewhere.
-  fileprivate func moved(by distance: Int32) -> TextSlice {
-    guard isPresent else { return self }
-    var slice = self
-    slice.start += distance
-    slice.end += distance
-    slice.firstEscape += distance
-    return slice
   }
 }
 

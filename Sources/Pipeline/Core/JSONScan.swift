@@ -17,6 +17,16 @@ struct TextSlice: Hashable, Sendable {
   static let absent = TextSlice()
   var isEscaped: Bool { firstEscape < end }
   var range: Range<Int> { Int(start)..<Int(end) }
+
+  /// Of the same text that stands elsewhere.
+  func moved(by distance: Int32) -> TextSlice {
+    guard isPresent else { return self }
+    var slice = self
+    slice.start += distance
+    slice.end += distance
+    slice.firstEscape += distance
+    return slice
+  }
 }
 
 /// One character of structure at a given level, and the bytes it takes.

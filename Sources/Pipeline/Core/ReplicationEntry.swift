@@ -28,15 +28,15 @@ public struct ReplicationEntry: Sendable {
   /// Bytes of the object; 0 where the metadata have none (delete markers).
   public var contentLength: Int64 { max(0, fields.contentLength) }
   public var isDeleteMarker: Bool { fields.isDeleteMarker }
-  public var content: ContentKinds { fields.content }
+  public var content: ContentKinds { fields.info.content }
   /// A full copy is asked for.
-  public var hasData: Bool { fields.content.contains(.data) }
+  public var hasData: Bool { fields.info.content.contains(.data) }
   /// Of the object over all its sites; nil where absent or unknown.
-  public var status: ReplicationStatus? { ReplicationStatus(fields.status, in: payload.span) }
+  public var status: ReplicationStatus? { ReplicationStatus(fields.info.status, in: payload.span) }
   /// Of the site it was decoded for; nil where `backends` does not name it.
-  public var siteStatus: ReplicationStatus? { ReplicationStatus(fields.siteStatus, in: payload.span) }
+  public var siteStatus: ReplicationStatus? { ReplicationStatus(fields.info.siteStatus, in: payload.span) }
   /// Version id at the target of the site it was decoded for; empty before the first copy.
-  public var siteVersionId: String { text(fields.siteVersionId) ?? "" }
+  public var siteVersionId: String { text(fields.info.siteVersionId) ?? "" }
   /// Attempts left, of an entry re-published for replay.
   public var replayCount: Int64? { fields.replayCount < 0 ? nil : fields.replayCount }
   /// The publisher asks for no action.
@@ -74,7 +74,7 @@ public struct ReplicationEntry: Sendable {
   /// ISO 8601 as stored.
   public var lastModified: String { text(fields.lastModified) ?? "" }
   /// The comma list of sites as it stands.
-  public var storageClass: String { text(fields.storageClass) ?? "" }
+  public var storageClass: String { text(fields.info.storageClass) ?? "" }
   /// The sites of `storageClass`, `:preferred_read` taken off.
   public var sites: [String] {
     storageClass.split(separator: ",").map {

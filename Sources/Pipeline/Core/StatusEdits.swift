@@ -16,11 +16,11 @@ struct StatusEdits {
   /// - Returns: nil if something stands there in another form, or not at all.
   init?(_ entry: ReplicationEntry, site: String, status: ReplicationStatus, versionId: String?) {
     let text = entry.payload.span
-    guard entry.fields.status.isPresent, !entry.fields.status.isEscaped, let lines = BackendLines(entry, site: site) else { return nil }
+    guard entry.fields.info.status.isPresent, !entry.fields.info.status.isEscaped, let lines = BackendLines(entry, site: site) else { return nil }
     var all = lines.statuses
     all[lines.index] = status
     edits.reserveCapacity(4)
-    add(entry.fields.status.range, (status == .failed ? status : .overall(all)).rawValue)
+    add(entry.fields.info.status.range, (status == .failed ? status : .overall(all)).rawValue)
     add(lines.status.range, status.rawValue)
     if let versionId {
       guard Self.isPlain(versionId) else { return nil }
