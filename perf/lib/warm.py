@@ -33,17 +33,20 @@ LOCATIONS_BACKLOGS = {0: 3, 5_000: 4}
 DENSE_PARTITIONS, DENSE_BACKLOGS = 8, {0: 3, 10_000: 4}
 TURNS_BACKLOGS = {0: 2, 10_000: 3}
 
+
+def _dense(count, backlogs):
+    return {"backlogs": backlogs, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
+
+
 SUITES = {
     "warm-backlog": [{"backlogs": BACKLOGS}],
     "warm-partitions": [{"backlogs": BACKLOGS, "in_proportion": True}],
     # 300 running and waiting entries of each location: those of all together are bounded by 65,536.
     # What a hundred of them do in an empty second counts, so empty windows are as long as the others.
     "warm-locations": [{"backlogs": LOCATIONS_BACKLOGS, "locations": count, "concurrency": 300, "equal_windows": True} for count in (1, 10, 100)],
-    "warm-locations-dense": [{"backlogs": DENSE_BACKLOGS, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
-                             for count in (1, 10, 100)],
+    "warm-locations-dense": [_dense(count, DENSE_BACKLOGS) for count in (1, 10, 100)],
     # The same, one and a hundred in turns: what a message costs on one machine drifts by a third within the minutes that a case takes.
-    "warm-locations-turns": [{"backlogs": TURNS_BACKLOGS, "partitions": DENSE_PARTITIONS, "locations": count, "concurrency": 300, "equal_windows": True}
-                             for count in (1, 100, 1, 100, 1, 100)],
+    "warm-locations-turns": [_dense(count, TURNS_BACKLOGS) for count in (1, 100, 1, 100, 1, 100)],
 }
 
 

@@ -15,7 +15,7 @@ final class ServedLocations {
   private(set) var controllers: [LocationController] = []
   /// How far copies are, where nobody else keeps it.
   let transferBoard: TransferBoard?
-  /// The same, told to the metrics topic.
+  /// Of what tells it to the metrics topic, where that is done instead.
   private let reportsHook: HookToken?
   /// Of the locations whose target is a service.
   private(set) var breakers: [String: LocationBreaker] = [:]
