@@ -25,9 +25,8 @@ public struct ConsumerConfiguration: Sendable {
   public var queuedMessagesMax = 100_000
   /// Backbeat's `kafka.maxPollIntervalMs`, if it is given.
   public var maxPollIntervalMs: Int?
-  /// Bytes of one answer to a fetch, where the operator does not say (`fetch.max.bytes`); a single batch that is larger comes all the
-  /// same. As many as may wait at all; the library's own 50 MiB would come on top of `queuedKiBMax`.
-  static let fetchBytesMaxDefault = 16 << 20
+  /// The library's `message.max.bytes`.
+  static let messageBytesMaxDefault = 1_000_000
   /// Longest wait of a fetch for data. Kafka cuts it short when data comes, the embedded broker does not.
   public var fetchWaitMs = 500
   /// `max.poll.interval.ms` where the operator gives none. The library's five minutes are made for consumers that work between two polls;
@@ -44,10 +43,12 @@ public struct ConsumerConfiguration: Sendable {
     self.topic = topic
   }
 
-  /// librdkafka refuses one below `message.max.bytes`.
+  /// Bytes of one answer to a fetch, where the operator does not say: as many as may wait at all, for they come on top of those. A
+  /// single batch that is larger comes all the same; librdkafka refuses a bound below `message.max.bytes`. Left to itself it takes up to
+  /// 50 MiB where the operator has raised `queued.max.messages.kbytes`, more than the heap keeps.
   private var fetchBytesMax: Int {
-    let messageBytesMax = properties.user.first { $0.key == "message.max.bytes" }.flatMap { Int($0.value) } ?? 0
-    return max(Self.fetchBytesMaxDefault, messageBytesMax)
+    let messageBytesMax = properties.user.first { $0.key == "message.max.bytes" }.flatMap { Int($0.value) } ?? Self.messageBytesMaxDefault
+    return max(queuedKiBMax * 1_024, messageBytesMax)
   }
 
   /// librdkafka refuses one below `session.timeout.ms`.

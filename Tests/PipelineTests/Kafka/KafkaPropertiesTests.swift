@@ -95,6 +95,22 @@ import Testing
     #expect(producer.get("max.in.flight.requests.per.connection") == "1")
   }
 
+  /// A hundred locations share the prefetch of one; an answer under way is no larger than what may wait.
+  @Test func anAnswerToAFetchIsBoundedAsTheQueueIs() throws {
+    func fetchBytesMax(queuedKiBMax: Int, _ user: [String: String]) throws -> String? {
+      var consumer = ConsumerConfiguration(
+        properties: try KafkaProperties(bootstrapServers: "127.0.0.1:1", user: user), groupId: "grp", topic: "t")
+      consumer.queuedKiBMax = queuedKiBMax
+      return try consumer.conf().get("fetch.max.bytes")
+    }
+    #expect(try fetchBytesMax(queuedKiBMax: 16_384, [:]) == "16777216")
+    #expect(try fetchBytesMax(queuedKiBMax: 1_024, [:]) == "1048576")
+    #expect(KafkaConf().get("message.max.bytes") == String(ConsumerConfiguration.messageBytesMaxDefault))
+    #expect(try fetchBytesMax(queuedKiBMax: 512, [:]) == "1000000")
+    #expect(try fetchBytesMax(queuedKiBMax: 1_024, ["message.max.bytes": "5000020"]) == "5000020")
+    #expect(try fetchBytesMax(queuedKiBMax: 1_024, ["fetch.max.bytes": "20000000"]) == "20000000")
+  }
+
   /// The bound for the answer to a join; never below the session, which librdkafka would refuse.
   @Test func aJoinIsAskedForAgainAfterAMinute() throws {
     func pollIntervalMs(_ user: [String: String], _ given: Int? = nil) throws -> String? {
