@@ -89,6 +89,8 @@ extension EntryDecoder {
       default: try NestedJSON.skipValue(text, &at, depth: 4)
       }
     }
+    fields.info.backend = name
+    fields.info.backendCount = max(fields.info.backendCount, fields.info.backendCount &+ 1)
     guard let site, name.isPresent, site.equals(name, in: text) else { return }
     fields.info.siteStatus = status
     fields.info.siteVersionId = versionId

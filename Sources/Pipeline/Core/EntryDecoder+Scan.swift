@@ -186,11 +186,11 @@ extension EntryDecoder {
     case .replicationInfo:
       bit = 21
       let start = at
-      if !memory.passInfo(text, &at, &fields) {
+      if !memory.info.pass(text, &at, memory.site, &fields) {
         // A second one adds to what the first has said, before it is refused.
         let isOnly = fields.info.seen == 0
         try scanReplicationInfo(text, &at, memory.site, &fields)
-        if isOnly { memory.keepInfo(text, start..<at, fields) }
+        if isOnly { memory.info.keep(text, start..<at, fields) }
       }
       fields.infoRange = Int32(start)..<Int32(at)
     case .originOp:

@@ -42,6 +42,9 @@ struct InfoFields: Sendable {
   /// Of the site asked for, where `backends` names it.
   var siteStatus = TextSlice.absent
   var siteVersionId = TextSlice.absent
+  /// The site of the last of its `backends`, and how many there are (255 and more are alike).
+  var backend = TextSlice.absent
+  var backendCount: UInt8 = 0
   /// Names seen, to refuse repeated ones.
   var seen: UInt8 = 0
 
@@ -59,6 +62,7 @@ struct InfoFields: Sendable {
     info.status = status.moved(by: distance)
     info.siteStatus = siteStatus.moved(by: distance)
     info.siteVersionId = siteVersionId.moved(by: distance)
+    info.backend = backend.moved(by: distance)
     return info
   }
 }

@@ -9,8 +9,6 @@ public struct EntryMemory: Sendable {
   /// Runs of members nothing is wanted of, between two members that something is wanted of.
   static let runsMax = 8
   static let runBytesMax = 1_024
-  /// Of `replicationInfo`.
-  static let infoBytesMax = 2_048
   /// Not worth remembering.
   static let runBytesMin = 16
   /// One of so many that differ from what is remembered takes its place: streams of several buckets do not copy all the time.
@@ -19,7 +17,7 @@ public struct EntryMemory: Sendable {
   /// Whose entries are read; nil: everybody's.
   public let site: Site?
 
-  /// The runs, `runBytesMax` each, then the info; empty: nothing is remembered.
+  /// The runs, `runBytesMax` each; empty: nothing is remembered.
   private var bytes: [UInt8]
   /// 0: none.
   private var counts = SIMD8<Int32>()
@@ -29,22 +27,19 @@ public struct EntryMemory: Sendable {
   /// The run of this entry that comes next.
   private var next = 0
 
-  /// Bytes of the info remembered; 0: none.
-  private var infoCount = 0
-  /// What was found in it, positions counted from its beginning.
-  private var info = InfoFields()
-  private var infoDifferent: UInt8 = 0
-
-  private static let infoStart = runsMax * runBytesMax
+  /// Of `replicationInfo`.
+  var info: InfoMemory
 
   public init(site: Site?) {
     self.site = site
-    bytes = [UInt8](repeating: 0, count: Self.infoStart + Self.infoBytesMax)
+    bytes = [UInt8](repeating: 0, count: Self.runsMax * Self.runBytesMax)
+    info = InfoMemory(isKept: true)
   }
 
   private init(withoutMemory site: Site?) {
     self.site = site
     bytes = []
+    info = InfoMemory(isKept: false)
   }
 
   /// For a single entry.
@@ -85,43 +80,14 @@ public struct EntryMemory: Sendable {
     different[slot] = 0
     counts[slot] = Int32(range.count)
     isFirst = isFirst & ~(1 << UInt8(slot)) | (isAtFirst ? 1 << UInt8(slot) : 0)
-    copy(text, range, to: slot * Self.runBytesMax)
-  }
-
-  // MARK: `replicationInfo`
-
-  /// Passes the object remembered, if it stands here, and tells what is in it.
-  mutating func passInfo(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) -> Bool {
-    guard infoCount > 0, fields.fieldProblem == nil, at + infoCount <= text.count,
-      ByteScan.isSame(text, at, bytes.span, Self.infoStart, infoCount)
-    else { return false }
-    fields.info = info.moved(by: Int32(at))
-    at += infoCount
-    return true
-  }
-
-  /// - Parameter fields: with what was found in this very object, and nothing else in their `info`.
-  mutating func keepInfo(_ text: Span<UInt8>, _ range: Range<Int>, _ fields: EntryFields) {
-    guard !bytes.isEmpty, fields.fieldProblem == nil, (Self.runBytesMin...Self.infoBytesMax).contains(range.count) else { return }
-    if infoCount > 0 {
-      infoDifferent &+= 1
-      guard infoDifferent >= Self.differentMax else { return }
-    }
-    infoDifferent = 0
-    infoCount = range.count
-    info = fields.info.moved(by: -Int32(range.lowerBound))
-    copy(text, range, to: Self.infoStart)
-  }
-
-  private mutating func copy(_ text: Span<UInt8>, _ range: Range<Int>, to start: Int) {
-    for index in 0..<range.count { bytes[start + index] = text[range.lowerBound + index] }
+    for index in 0..<range.count { bytes[slot * Self.runBytesMax + index] = text[range.lowerBound + index] }
   }
 }
 
 extension ByteScan {
   /// - Precondition: `count` bytes from there on in both, and at least 8.
   @inline(__always)
-  fileprivate static func isSame(_ one: Span<UInt8>, _ oneStart: Int, _ other: Span<UInt8>, _ otherStart: Int, _ count: Int) -> Bool {
+  static func isSame(_ one: Span<UInt8>, _ oneStart: Int, _ other: Span<UInt8>, _ otherStart: Int, _ count: Int) -> Bool {
     precondition(count >= 8 && oneStart >= 0 && otherStart >= 0 && oneStart &+ count <= one.count && otherStart &+ count <= other.count)
     var index = 0
     while index &+ 16 <= count {

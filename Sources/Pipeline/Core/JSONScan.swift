@@ -16,6 +16,7 @@ struct TextSlice: Hashable, Sendable {
 
   static let absent = TextSlice()
   var isEscaped: Bool { firstEscape < end }
+  var isPlain: Bool { isPresent && !isEscaped }
   var range: Range<Int> { Int(start)..<Int(end) }
 
   /// Of the same text that stands elsewhere.
