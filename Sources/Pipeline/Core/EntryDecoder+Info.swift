@@ -14,7 +14,7 @@ extension EntryDecoder {
     while true {
       let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
       guard name.isPresent else { return }
-      let bit: UInt8
+      let bit: UInt32
       switch ShortText(name, in: text) {
       case .status:
         bit = 0
@@ -32,7 +32,7 @@ extension EntryDecoder {
         try NestedJSON.skipValue(text, &at, depth: 2)
         continue
       }
-      guard fields.info.first(bit) else { throw .valueDuplicateField }
+      guard fields.info.seen.first(bit) else { throw .valueDuplicateField }
     }
   }
 

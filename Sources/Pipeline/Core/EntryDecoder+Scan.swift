@@ -52,7 +52,7 @@ extension EntryDecoder {
         try PlainJSON.skipValue(text, &at, depth: 1)
         continue
       }
-      guard fields.first(bit) else { throw .duplicateField }
+      guard fields.seen.first(bit) else { throw .duplicateField }
     }
     while at < text.count {
       guard text[at] == 0x20 || text[at] == 0x0A || text[at] == 0x0D || text[at] == 0x09 else { throw .badJSON }
@@ -188,7 +188,7 @@ extension EntryDecoder {
       let start = at
       if !memory.info.pass(text, &at, memory.site, &fields) {
         // A second one adds to what the first has said, before it is refused.
-        let isOnly = fields.info.seen == 0
+        let isOnly = fields.info.seen.isEmpty
         try scanReplicationInfo(text, &at, memory.site, &fields)
         if isOnly { memory.info.keep(text, start..<at, fields) }
       }
@@ -206,7 +206,7 @@ extension EntryDecoder {
       try NestedJSON.skipValue(text, &at, depth: 1)
       return false
     }
-    guard fields.first(bit) else { throw .valueDuplicateField }
+    guard fields.seen.first(bit) else { throw .valueDuplicateField }
     return true
   }
 

@@ -34,6 +34,20 @@ public struct ContentKinds: OptionSet, Hashable, Sendable {
   }
 }
 
+/// Names of an object's members, to refuse repeated ones: a repeat could show one object to the scheduler and another to the worker.
+struct SeenNames: Sendable {
+  private var bits: UInt32 = 0
+
+  var isEmpty: Bool { bits == 0 }
+
+  @inline(__always)
+  mutating func first(_ bit: UInt32) -> Bool {
+    let isFirst = bits & 1 << bit == 0
+    bits |= 1 << bit
+    return isFirst
+  }
+}
+
 /// What `replicationInfo` says.
 struct InfoFields: Sendable {
   var content: ContentKinds = []
@@ -45,15 +59,7 @@ struct InfoFields: Sendable {
   /// The site of the last of its `backends`, and how many there are (255 and more are alike).
   var backend = TextSlice.absent
   var backendCount: UInt8 = 0
-  /// Names seen, to refuse repeated ones.
-  var seen: UInt8 = 0
-
-  @inline(__always)
-  mutating func first(_ bit: UInt8) -> Bool {
-    let isFirst = seen & 1 << bit == 0
-    seen |= 1 << bit
-    return isFirst
-  }
+  var seen = SeenNames()
 
   /// Of the same text that stands elsewhere.
   func moved(by distance: Int32) -> InfoFields {
@@ -105,15 +111,7 @@ struct EntryFields: Sendable {
   var valueProblem: DeadLetterReason?
   /// A field the value needs is wrong; matters only if the entry is for the site.
   var fieldProblem: DeadLetterReason?
-  /// Names seen, to refuse repeated ones: a repeat could show one object to the scheduler and another to the worker.
-  var seen: UInt32 = 0
-
-  @inline(__always)
-  mutating func first(_ bit: UInt32) -> Bool {
-    let isFirst = seen & 1 << bit == 0
-    seen |= 1 << bit
-    return isFirst
-  }
+  var seen = SeenNames()
 
   /// Hash of what is to be done with which version: equal for a repeat of the same work and, as far as a hash goes,
   /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs. Updates of one

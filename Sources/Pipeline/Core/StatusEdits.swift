@@ -16,7 +16,7 @@ struct StatusEdits {
   /// - Returns: nil if something stands there in another form, or not at all.
   init?(_ entry: ReplicationEntry, site: String, status: ReplicationStatus, versionId: String?) {
     let text = entry.payload.span
-    guard entry.fields.info.status.isPresent, !entry.fields.info.status.isEscaped, let lines = BackendLines(entry, site: site) else { return nil }
+    guard entry.fields.info.status.isPlain, let lines = BackendLines(entry, site: site) else { return nil }
     var all = lines.statuses
     all[lines.index] = status
     edits.reserveCapacity(4)

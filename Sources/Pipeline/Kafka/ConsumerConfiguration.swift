@@ -47,15 +47,18 @@ public struct ConsumerConfiguration: Sendable {
   /// single batch that is larger comes all the same; librdkafka refuses a bound below `message.max.bytes`. Left to itself it takes up to
   /// 50 MiB where the operator has raised `queued.max.messages.kbytes`, more than the heap keeps.
   private var fetchBytesMax: Int {
-    let messageBytesMax = properties.user.first { $0.key == "message.max.bytes" }.flatMap { Int($0.value) } ?? Self.messageBytesMaxDefault
+    let messageBytesMax = given("message.max.bytes") ?? Self.messageBytesMaxDefault
     return max(queuedKiBMax * 1_024, messageBytesMax)
   }
 
   /// librdkafka refuses one below `session.timeout.ms`.
   private var pollIntervalMs: Int {
-    let sessionMs = properties.user.first { $0.key == "session.timeout.ms" }.flatMap { Int($0.value) } ?? 0
+    let sessionMs = given("session.timeout.ms") ?? 0
     return max(maxPollIntervalMs ?? Self.pollIntervalMsDefault, sessionMs)
   }
+
+  /// A number of the operator's.
+  private func given(_ key: String) -> Int? { properties.user.first { $0.key == key }.flatMap { Int($0.value) } }
 
   func conf() throws(KafkaPropertyError) -> KafkaConf {
     let defaults: [(String, String)] = [
