@@ -14,50 +14,68 @@ extension EntryDecoder {
   static func scanEnvelope(_ text: Span<UInt8>, _ memory: inout EntryMemory, _ fields: inout EntryFields) throws(DeadLetterReason) {
     var at = 0
     try openEnvelope(text, &at)
+    memory.envelope.begin()
     var isFirst = true
-    while true {
-      let name = try PlainJSON.nextMember(text, &at, isFirst: &isFirst)
-      guard name.isPresent else { break }
-      let bit: UInt32
-      switch ShortText(name, in: text) {
-      case .type:
-        bit = 0
-        try scanType(text, &at, &fields)
-      case .bucket:
-        bit = 1
-        try scanName(text, &at, &fields.bucket, &fields.isBucketNotText)
-      case .key:
-        bit = 2
-        try scanName(text, &at, &fields.key, &fields.isKeyNotText)
-      case .value:
-        bit = 3
-        try scanValue(text, &at, &memory, &fields)
-      case .canary:
-        bit = 4
-        try scanFlag(text, &at, &fields.isCanary)
-      case .bootstrapId:
-        bit = 5
-        fields.isBootstrap = true
-        try PlainJSON.skipValue(text, &at, depth: 1)
-      case .site:
-        bit = 6
-        try scanText(PlainJSON.self, text, &at, &fields.site, &fields.fieldProblem)
-      case .replayCount:
-        bit = 7
-        fields.replayCount = try scanInteger(PlainJSON.self, text, &at) ?? -1
-      case .ignore:
-        bit = 8
-        try scanFlag(text, &at, &fields.isIgnored)
-      default:
-        try PlainJSON.skipValue(text, &at, depth: 1)
-        continue
-      }
-      guard fields.seen.first(bit) else { throw .duplicateField }
+    var membersEnd: Int32 = 0
+    while let member = try nextKnown(text, &at, &memory.envelope, isFirst: &isFirst, membersEnd: &membersEnd) {
+      try scanEnvelopeMember(member, text, &at, &memory, &fields)
+      membersEnd = Int32(at)
     }
     while at < text.count {
       guard text[at] == 0x20 || text[at] == 0x0A || text[at] == 0x0D || text[at] == 0x09 else { throw .badJSON }
       at += 1
     }
+  }
+
+  @inline(__always)
+  private static func scanEnvelopeMember(
+    _ member: EnvelopeMember, _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
+  ) throws(DeadLetterReason) {
+    switch member {
+    case .type: try scanType(text, &at, &fields)
+    case .bucket: try scanName(text, &at, &fields.bucket, &fields.isBucketNotText)
+    case .key: try scanName(text, &at, &fields.key, &fields.isKeyNotText)
+    case .value: try scanValue(text, &at, &memory, &fields)
+    case .canary: try scanFlag(text, &at, &fields.isCanary)
+    case .bootstrapId:
+      fields.isBootstrap = true
+      try PlainJSON.skipValue(text, &at, depth: 1)
+    case .site: try scanText(PlainJSON.self, text, &at, &fields.site, &fields.fieldProblem)
+    case .replayCount: fields.replayCount = try scanInteger(PlainJSON.self, text, &at) ?? -1
+    case .ignore: try scanFlag(text, &at, &fields.isIgnored)
+    }
+    guard fields.seen.first(member) else { throw .duplicateField }
+  }
+
+  /// The next member that something is wanted of, `at` left at its value; nil behind the closing brace.
+  /// - Parameter membersEnd: behind the last value passed.
+  @inline(__always)
+  private static func nextKnown<Member: KnownMember>(
+    _ text: Span<UInt8>, _ at: inout Int, _ runs: inout RunMemory<Member>, isFirst: inout Bool, membersEnd: inout Int32
+  ) throws(DeadLetterReason) -> Member? {
+    var (start, wasFirst) = (at, isFirst)
+    if let passed = runs.pass(text, &at, isAtFirst: isFirst) {
+      isFirst = false
+      if let member = passed {
+        // White space may have come in before the value.
+        _ = try Member.Level.peek(text, &at)
+        return member
+      }
+      membersEnd = Int32(at)
+      (start, wasFirst) = (at, false)
+    }
+    while true {
+      let name = try Member.Level.nextMember(text, &at, isFirst: &isFirst)
+      guard name.isPresent else { break }
+      if let member = Member(name, in: text) {
+        runs.keep(text, start..<at, isAtFirst: wasFirst, member)
+        return member
+      }
+      try Member.Level.skipValue(text, &at, depth: 1)
+      membersEnd = Int32(at)
+    }
+    if Int(membersEnd) > start { runs.keep(text, start..<Int(membersEnd), isAtFirst: wasFirst, nil) }
+    return nil
   }
 
   static func scanName(
@@ -124,33 +142,12 @@ extension EntryDecoder {
     let open = try NestedJSON.peek(text, &at)
     guard open.byte == UInt8(ascii: "{") else { throw .valueNotAnObject }
     at += open.width
-    memory.begin()
+    memory.metadata.begin()
     var isFirst = true
-    // Where the members began of which nothing was wanted since the last that something was wanted of; -1: there was none.
-    var runStart = -1
-    var isRunFirst = false
-    while true {
-      if runStart < 0, memory.passRun(text, &at, isAtFirst: &isFirst) { fields.membersEnd = Int32(at) }
-      let (start, wasFirst) = (at, isFirst)
-      let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
-      guard name.isPresent else { break }
-      // Lengths of the names below: most others are passed without a closer look.
-      let isWanted: Bool
-      if name.isEscaped || 0b1_0000_1110_1111_0000_0000 & (1 << UInt32(name.range.count & 31)) != 0 {
-        isWanted = try scanMetadataMember(ShortText(name, in: text), text, &at, &memory, &fields)
-      } else {
-        try NestedJSON.skipValue(text, &at, depth: 1)
-        isWanted = false
-      }
-      if isWanted {
-        if runStart >= 0 { memory.keepRun(text, runStart..<start, isAtFirst: isRunFirst) }
-        runStart = -1
-      } else if runStart < 0 {
-        (runStart, isRunFirst) = (start, wasFirst)
-      }
+    while let member = try nextKnown(text, &at, &memory.metadata, isFirst: &isFirst, membersEnd: &fields.membersEnd) {
+      try scanMetadataMember(member, text, &at, &memory, &fields)
       fields.membersEnd = Int32(at)
     }
-    if runStart >= 0 { memory.keepRun(text, runStart..<Int(fields.membersEnd), isAtFirst: isRunFirst) }
     // Only white space may follow, then the quote that ends the string.
     while at < text.count, text[at] != UInt8(ascii: "\"") {
       let char = try NestedJSON.char(text, at)
@@ -161,31 +158,18 @@ extension EntryDecoder {
     at += 1
   }
 
-  /// - Returns: whether anything of it was wanted.
   @inline(__always)
   private static func scanMetadataMember(
-    _ name: ShortText, _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
-  ) throws(DeadLetterReason) -> Bool {
-    let bit: UInt32
-    switch name {
-    case .contentLength:
-      bit = 16
-      try scanContentLength(text, &at, &fields)
-    case .contentMD5:
-      bit = 17
-      try scanText(NestedJSON.self, text, &at, &fields.contentMD5, &fields.fieldProblem)
-    case .lastModified:
-      bit = 18
-      try scanText(NestedJSON.self, text, &at, &fields.lastModified, &fields.fieldProblem)
-    case .versionId:
-      bit = 19
-      try scanText(NestedJSON.self, text, &at, &fields.versionId, &fields.fieldProblem)
-    case .isDeleteMarker:
-      bit = 20
-      try scanDeleteMarker(text, &at, &fields)
+    _ member: MetadataMember, _ text: Span<UInt8>, _ at: inout Int, _ memory: inout EntryMemory, _ fields: inout EntryFields
+  ) throws(DeadLetterReason) {
+    let start = at
+    switch member {
+    case .contentLength: try scanContentLength(text, &at, &fields)
+    case .contentMD5: try scanText(NestedJSON.self, text, &at, &fields.contentMD5, &fields.fieldProblem)
+    case .lastModified: try scanText(NestedJSON.self, text, &at, &fields.lastModified, &fields.fieldProblem)
+    case .versionId: try scanText(NestedJSON.self, text, &at, &fields.versionId, &fields.fieldProblem)
+    case .isDeleteMarker: try scanDeleteMarker(text, &at, &fields)
     case .replicationInfo:
-      bit = 21
-      let start = at
       if !memory.info.pass(text, &at, memory.site, &fields) {
         // A second one adds to what the first has said, before it is refused.
         let isOnly = fields.info.seen.isEmpty
@@ -194,20 +178,14 @@ extension EntryDecoder {
       }
       fields.infoRange = Int32(start)..<Int32(at)
     case .originOp:
-      let start = at
       try NestedJSON.skipValue(text, &at, depth: 1)
       fields.originOpRange = Int32(start)..<Int32(at)
-      return true
+      return
     case .mdBucketModelVersion, .attributes:
       fields.isBucketMetadata = true
-      try NestedJSON.skipValue(text, &at, depth: 1)
-      return true
-    default:
-      try NestedJSON.skipValue(text, &at, depth: 1)
-      return false
+      return try NestedJSON.skipValue(text, &at, depth: 1)
     }
-    guard fields.seen.first(bit) else { throw .valueDuplicateField }
-    return true
+    guard fields.metadataSeen.first(member) else { throw .valueDuplicateField }
   }
 
   /// A number of bytes, as a number or (old blobs) as text.
@@ -247,6 +225,11 @@ extension EntryDecoder {
   }
 
   private static func scanDeleteMarker(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason) {
+    // `false`
+    if at + 8 <= text.count, ByteScan.word(text, at) & 0xFF_FFFF_FFFF == 0x65_736C_6166 {
+      at += 5
+      return
+    }
     switch try NestedJSON.peek(text, &at).byte {
     case UInt8(ascii: "t"): fields.isDeleteMarker = true
     // Old blobs have an empty string there.

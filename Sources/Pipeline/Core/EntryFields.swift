@@ -46,6 +46,9 @@ struct SeenNames: Sendable {
     bits |= 1 << bit
     return isFirst
   }
+
+  @inline(__always)
+  mutating func first<Member: KnownMember & RawRepresentable<UInt8>>(_ member: Member) -> Bool { first(UInt32(member.rawValue)) }
 }
 
 /// What `replicationInfo` says.
@@ -112,6 +115,7 @@ struct EntryFields: Sendable {
   /// A field the value needs is wrong; matters only if the entry is for the site.
   var fieldProblem: DeadLetterReason?
   var seen = SeenNames()
+  var metadataSeen = SeenNames()
 
   /// Hash of what is to be done with which version: equal for a repeat of the same work and, as far as a hash goes,
   /// only then. Wider than backbeat's, which drops a tag update while the data copy of the same version runs. Updates of one

@@ -5,6 +5,8 @@
 
 struct InfoMemory: Sendable {
   static let bytesMax = 2_048
+  /// Not worth remembering.
+  static let bytesMin = 16
 
   /// Empty: nothing is remembered.
   private var bytes: [UInt8]
@@ -12,7 +14,7 @@ struct InfoMemory: Sendable {
   private var count = 0
   /// What was found in it, positions counted from its beginning.
   private var found = InfoFields()
-  private var different: UInt8 = 0
+  private var turns = TurnTaking()
 
   init(isKept: Bool) { bytes = isKept ? [UInt8](repeating: 0, count: Self.bytesMax) : [] }
 
@@ -32,12 +34,8 @@ struct InfoMemory: Sendable {
 
   /// - Parameter fields: with what was found in this very object, and nothing else in their `info`.
   mutating func keep(_ text: Span<UInt8>, _ range: Range<Int>, _ fields: EntryFields) {
-    guard !bytes.isEmpty, fields.fieldProblem == nil, (EntryMemory.runBytesMin...Self.bytesMax).contains(range.count) else { return }
-    if count > 0 {
-      different &+= 1
-      guard different >= EntryMemory.differentMax else { return }
-    }
-    different = 0
+    guard !bytes.isEmpty, fields.fieldProblem == nil, (Self.bytesMin...Self.bytesMax).contains(range.count) else { return }
+    guard count == 0 || turns.differs() else { return }
     count = range.count
     found = fields.info.moved(by: -Int32(range.lowerBound))
     for index in 0..<count { bytes[index] = text[range.lowerBound + index] }
@@ -78,12 +76,7 @@ struct InfoMemory: Sendable {
 
   /// Passes a part of what is remembered, if it stands here.
   private func isSame(_ text: Span<UInt8>, _ at: inout Int, _ part: Range<Int>) -> Bool {
-    guard at + part.count <= text.count else { return false }
-    if part.count >= 8 {
-      guard ByteScan.isSame(text, at, bytes.span, part.lowerBound, part.count) else { return false }
-    } else {
-      for index in 0..<part.count where text[at + index] != bytes[part.lowerBound + index] { return false }
-    }
+    guard ByteScan.sameCount(text, at, bytes.span, part.lowerBound, part.count) == part.count else { return false }
     at += part.count
     return true
   }

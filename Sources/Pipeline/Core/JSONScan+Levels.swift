@@ -4,6 +4,7 @@
 
 enum PlainJSON: JSONLevel {
   static var isNested: Bool { false }
+  static var quote: [UInt8] { [UInt8(ascii: "\"")] }
   static var cut: DeadLetterReason { .cutJSON }
   static var bad: DeadLetterReason { .badJSON }
   static var control: DeadLetterReason { .controlCharacter }
@@ -16,10 +17,8 @@ enum PlainJSON: JSONLevel {
     return JSONChar(byte: text[at], width: 1)
   }
 
-  /// The next member where nothing stands between its parts and its name holds nothing special; else nil, nothing passed. What it
-  /// accepts the long way accepts too.
   @inline(__always)
-  static func usualMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: inout Bool) -> TextSlice? {
+  static func usualPlainMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: Bool) -> TextSlice? {
     guard at + 8 <= text.count else { return nil }
     let word = ByteScan.word(text, at)
     // `,"` or, first, `"`.
@@ -30,7 +29,6 @@ enum PlainJSON: JSONLevel {
     // `":` and a value that does not begin with white space.
     let behind = ByteScan.word(text, end)
     guard behind & 0xFFFF == 0x3A22, behind & 0xFF_0000 > 0x20_0000 else { return nil }
-    isFirst = false
     at = end &+ 2
     return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true)
   }
@@ -133,6 +131,7 @@ enum PlainJSON: JSONLevel {
 
 enum NestedJSON: JSONLevel {
   static var isNested: Bool { true }
+  static var quote: [UInt8] { [UInt8(ascii: "\\"), UInt8(ascii: "\"")] }
   static var cut: DeadLetterReason { .valueCutJSON }
   static var bad: DeadLetterReason { .valueBadJSON }
   static var control: DeadLetterReason { .valueControlCharacter }
@@ -153,10 +152,8 @@ enum NestedJSON: JSONLevel {
     return try escapedChar(text, at)
   }
 
-  /// The next member where it is written as `JSON.stringify` does and its name holds nothing special; else nil, nothing
-  /// passed. What it accepts the long way accepts too.
   @inline(__always)
-  static func usualMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: inout Bool) -> TextSlice? {
+  static func usualNestedMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: Bool) -> TextSlice? {
     guard at + 8 <= text.count else { return nil }
     let word = ByteScan.word(text, at)
     // `,\"` or, first, `\"`.
@@ -167,7 +164,6 @@ enum NestedJSON: JSONLevel {
     // `\":` and a value that does not begin with white space.
     let behind = ByteScan.word(text, end)
     guard behind & 0xFF_FFFF == 0x3A_225C, behind & 0xFF00_0000 > 0x2000_0000 else { return nil }
-    isFirst = false
     at = end &+ 3
     return TextSlice(start: Int32(start), end: Int32(end), firstEscape: Int32(end), isPresent: true, isNested: true)
   }

@@ -38,6 +38,8 @@ struct JSONChar {
 
 protocol JSONLevel {
   static var isNested: Bool { get }
+  /// How a quote is written that begins or ends a text.
+  static var quote: [UInt8] { get }
   static var cut: DeadLetterReason { get }
   static var bad: DeadLetterReason { get }
   static var control: DeadLetterReason { get }
@@ -57,6 +59,18 @@ extension JSONLevel {
   @inline(__always)
   static func usualString(_ text: Span<UInt8>, _ at: inout Int) -> TextSlice? {
     isNested ? NestedJSON.usualNestedString(text, &at) : PlainJSON.usualPlainString(text, &at)
+  }
+
+  /// The name of the next member where it is written as `JSON.stringify` does and holds nothing special, `at` left at its value; else
+  /// nil, nothing passed. What it accepts the long way accepts too.
+  @inline(__always)
+  static func usualMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: Bool) -> TextSlice? {
+    isNested ? NestedJSON.usualNestedMember(text, &at, isFirst: isFirst) : PlainJSON.usualPlainMember(text, &at, isFirst: isFirst)
+  }
+
+  @inline(__always)
+  private static func isUsualMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: Bool) -> Bool {
+    usualMember(text, &at, isFirst: isFirst) != nil
   }
 
   /// The string whose opening quote was just passed; leaves `at` behind the closing one.
@@ -101,13 +115,12 @@ enum ByteScan {
       if marks != 0 { return at &+ marks.trailingZeroBitCount >> 3 }
       at &+= 8
     }
-    while at < text.count {
-      let byte = text[at]
-      if byte == 0x22 || byte == 0x5C || byte < 0x20 || byte >= 0x80 { return at }
-      at += 1
-    }
+    while at < text.count, !isSpecial(text[at]) { at += 1 }
     return at
   }
+
+  @inline(__always)
+  static func isSpecial(_ byte: UInt8) -> Bool { byte == 0x22 || byte == 0x5C || byte < 0x20 || byte >= 0x80 }
 
   /// Whether `byte` is one of those in `range`.
   @inline(__always)
@@ -192,10 +205,9 @@ extension JSONLevel {
   /// Inside an object: the name of the next member, `at` left at its value; absent behind the closing brace.
   @inline(__always)
   static func nextMember(_ text: Span<UInt8>, _ at: inout Int, isFirst: inout Bool) throws(DeadLetterReason) -> TextSlice {
-    if isNested {
-      if let name = NestedJSON.usualMember(text, &at, isFirst: &isFirst) { return name }
-    } else {
-      if let name = PlainJSON.usualMember(text, &at, isFirst: &isFirst) { return name }
+    if let name = usualMember(text, &at, isFirst: isFirst) {
+      isFirst = false
+      return name
     }
     var char = try peek(text, &at)
     if char.byte == UInt8(ascii: "}") {
@@ -242,24 +254,26 @@ extension JSONLevel {
     var kinds: UInt64 = 0
     var open = 0
     repeat {
-      if open == 0, usualString(text, &at) != nil { return }
-      let char = try peek(text, &at)
-      switch char.byte {
-      case UInt8(ascii: "\""):
-        at += char.width
-        _ = try string(text, &at)
-      case UInt8(ascii: "{"), UInt8(ascii: "["):
-        at += char.width
-        guard depth + open < JSONBounds.nestingMax else { throw tooDeep }
-        kinds = kinds << 1 | (char.byte == UInt8(ascii: "{") ? 1 : 0)
-        open += 1
-        if try enterFirst(text, &at, isObject: kinds & 1 == 1) { continue }
-        kinds >>= 1
-        open -= 1
-      default: try skipScalar(text, &at, char)
+      if usualString(text, &at) == nil {
+        let char = try peek(text, &at)
+        switch char.byte {
+        case UInt8(ascii: "\""):
+          at += char.width
+          _ = try string(text, &at)
+        case UInt8(ascii: "{"), UInt8(ascii: "["):
+          at += char.width
+          guard depth + open < JSONBounds.nestingMax else { throw tooDeep }
+          kinds = kinds << 1 | (char.byte == UInt8(ascii: "{") ? 1 : 0)
+          open += 1
+          if try enterFirst(text, &at, isObject: kinds & 1 == 1) { continue }
+          kinds >>= 1
+          open -= 1
+        default: try skipScalar(text, &at, char)
+        }
       }
       // Behind a value: close what ends here, or go on to the next one.
       while open > 0 {
+        if kinds & 1 == 1, isUsualMember(text, &at, isFirst: false) { break }
         let char = try peek(text, &at)
         at += char.width
         if char.byte == UInt8(ascii: ",") {
@@ -276,6 +290,7 @@ extension JSONLevel {
   /// Behind an opening brace or bracket: true if a first value follows, false behind the closing one.
   @inline(__always)
   private static func enterFirst(_ text: Span<UInt8>, _ at: inout Int, isObject: Bool) throws(DeadLetterReason) -> Bool {
+    if isObject, isUsualMember(text, &at, isFirst: true) { return true }
     let char = try peek(text, &at)
     if char.byte == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
       at += char.width
