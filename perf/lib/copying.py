@@ -40,7 +40,7 @@ CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log; {user}
 events {{ worker_connections 4096; }}
 http {{
-  access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; client_max_body_size 0; default_type image/png;
+  access_log off; log_not_found off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; client_max_body_size 0; default_type image/png;
   client_body_temp_path {dir}/body; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   client_body_buffer_size 256k;
   map $http_x_amz_meta_downbeat $copied {{ default ""; "~^1;[0-9]+;[0-9]*;(?<md5>[0-9a-f]+);" '"$md5"'; }}

@@ -26,3 +26,22 @@ public struct EntryMemory: Sendable {
   /// For a single entry.
   static func none(_ site: Site?) -> EntryMemory { EntryMemory(site: site, isKept: false) }
 }
+
+/// When something else takes the place of what is remembered: not at once, or streams of several buckets would copy all the time; and
+/// ever more seldom, for what differs in each entry.
+struct TurnTaking: Sendable {
+  private static let patienceMin: UInt8 = 8
+  private static let patienceMax: UInt8 = 128
+
+  private var different: UInt8 = 0
+  private var patience = patienceMin
+
+  /// Something else stood there. - Returns: whether it takes the place.
+  mutating func differs() -> Bool {
+    different += 1
+    guard different >= patience else { return false }
+    different = 0
+    patience = min(patience, Self.patienceMax / 2) * 2
+    return true
+  }
+}

@@ -4,7 +4,6 @@
 
 enum PlainJSON: JSONLevel {
   static var isNested: Bool { false }
-  static var quote: [UInt8] { [UInt8(ascii: "\"")] }
   static var cut: DeadLetterReason { .cutJSON }
   static var bad: DeadLetterReason { .badJSON }
   static var control: DeadLetterReason { .controlCharacter }
@@ -131,7 +130,6 @@ enum PlainJSON: JSONLevel {
 
 enum NestedJSON: JSONLevel {
   static var isNested: Bool { true }
-  static var quote: [UInt8] { [UInt8(ascii: "\\"), UInt8(ascii: "\"")] }
   static var cut: DeadLetterReason { .valueCutJSON }
   static var bad: DeadLetterReason { .valueBadJSON }
   static var control: DeadLetterReason { .valueControlCharacter }

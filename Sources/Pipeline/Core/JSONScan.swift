@@ -38,8 +38,6 @@ struct JSONChar {
 
 protocol JSONLevel {
   static var isNested: Bool { get }
-  /// How a quote is written that begins or ends a text.
-  static var quote: [UInt8] { get }
   static var cut: DeadLetterReason { get }
   static var bad: DeadLetterReason { get }
   static var control: DeadLetterReason { get }
@@ -115,12 +113,13 @@ enum ByteScan {
       if marks != 0 { return at &+ marks.trailingZeroBitCount >> 3 }
       at &+= 8
     }
-    while at < text.count, !isSpecial(text[at]) { at += 1 }
+    while at < text.count {
+      let byte = text[at]
+      if byte == 0x22 || byte == 0x5C || byte < 0x20 || byte >= 0x80 { return at }
+      at += 1
+    }
     return at
   }
-
-  @inline(__always)
-  static func isSpecial(_ byte: UInt8) -> Bool { byte == 0x22 || byte == 0x5C || byte < 0x20 || byte >= 0x80 }
 
   /// Whether `byte` is one of those in `range`.
   @inline(__always)

@@ -103,58 +103,40 @@ struct RunMemory<Member: KnownMember>: Sendable {
     runs[slot].isFirst = isAtFirst
     runs[slot].gapCount = 0
     for index in 0..<range.count { bytes[slot * Self.bytesMax + index] = text[range.lowerBound + index] }
-    findGaps(slot)
+    findGaps(text, range, slot)
   }
 
   /// The run's values that may differ, up to the first place that needs a closer look.
-  private mutating func findGaps(_ slot: Int) {
-    let base = slot * Self.bytesMax
-    let run = bytes[base..<base + Int(runs[slot].count)]
-    var at = run.startIndex
-    while at < run.endIndex, runs[slot].gapCount < Self.gapsMax {
-      let start: Int
-      let isNumber = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(run[at])
+  private mutating func findGaps(_ text: Span<UInt8>, _ range: Range<Int>, _ slot: Int) {
+    var at = range.lowerBound
+    while at < range.upperBound, runs[slot].gapCount < Self.gapsMax {
+      let value: Range<Int>
+      let isNumber = ByteScan.isDigit(text[at])
       if isNumber {
-        start = at
-        at = run[at...].firstIndex { !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? run.endIndex
-      } else if run[at...].starts(with: Member.Level.quote) {
-        start = at + Member.Level.quote.count
-        at = run[start...].firstIndex { ByteScan.isSpecial($0) } ?? run.endIndex
-        guard run[at...].starts(with: Member.Level.quote) else { return }
+        let start = at
+        while ByteScan.isDigit(text[at]) { at += 1 }
+        value = start..<at
+        // Part of another number.
+        guard endsBeforeValue(text[start - 1]) else { continue }
+      } else if let slice = Member.Level.usualString(text, &at) {
+        value = slice.range
       } else {
-        // What no text and no number begins with, and escaped white space.
-        guard run[at] != UInt8(ascii: "\\") else { return }
+        // A text that holds something special, or escaped white space.
+        guard text[at] != UInt8(ascii: "\""), text[at] != UInt8(ascii: "\\") else { return }
         at += 1
         continue
       }
-      let end = at
-      if !isNumber { at += Member.Level.quote.count }
-      // A name is no value, and what goes on behind its digits no whole number. No run ends with a name.
-      guard at == run.endIndex || [UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]")].contains(run[at]) else { continue }
-      if isNumber, start > run.startIndex, ![UInt8(ascii: ":"), UInt8(ascii: ","), UInt8(ascii: "[")].contains(run[start - 1]) { continue }
-      gaps[slot * Self.gapsMax + Int(runs[slot].gapCount)] = Gap(start: Int16(start - base), end: Int16(end - base), isNumber: isNumber)
+      // A name is no value, and what goes on behind its digits no whole number.
+      guard beginsBehindValue(text[at]) else { continue }
+      gaps[slot * Self.gapsMax + Int(runs[slot].gapCount)] = Gap(
+        start: Int16(value.lowerBound - range.lowerBound), end: Int16(value.upperBound - range.lowerBound), isNumber: isNumber)
       runs[slot].gapCount += 1
     }
   }
-}
 
-/// When something else takes the place of what is remembered: not at once, or streams of several buckets would copy all the time; and
-/// ever more seldom, for what differs in each entry.
-struct TurnTaking: Sendable {
-  private static let patienceMin: UInt8 = 8
-  private static let patienceMax: UInt8 = 128
+  private func endsBeforeValue(_ byte: UInt8) -> Bool { byte == UInt8(ascii: ":") || byte == UInt8(ascii: ",") || byte == UInt8(ascii: "[") }
 
-  private var different: UInt8 = 0
-  private var patience = patienceMin
-
-  /// Something else stood there. - Returns: whether it takes the place.
-  mutating func differs() -> Bool {
-    different += 1
-    guard different >= patience else { return false }
-    different = 0
-    patience = min(patience, Self.patienceMax / 2) * 2
-    return true
-  }
+  private func beginsBehindValue(_ byte: UInt8) -> Bool { byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") }
 }
 
 extension ByteScan {
@@ -193,10 +175,13 @@ extension ByteScan {
       ^ other.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: otherAt, as: UInt64.self)
   }
 
+  @inline(__always)
+  static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+
   /// Passes the rest of a whole number. - Returns: false if none stands there (RFC 8259, section 6: no zero at its beginning).
   @inline(__always)
   static func passDigits(_ text: Span<UInt8>, _ at: inout Int, from start: Int) -> Bool {
-    while at < text.count, text[at] >= UInt8(ascii: "0"), text[at] <= UInt8(ascii: "9") { at &+= 1 }
+    while at < text.count, isDigit(text[at]) { at &+= 1 }
     return at > start && (at == start &+ 1 || text[start] != UInt8(ascii: "0"))
   }
 }
