@@ -30,17 +30,16 @@ struct RunMemory<Member: KnownMember>: Sendable {
   }
 
   private var runs = InlineArray<16, Run>(repeating: Run())
-  /// `gapsMax` for each run, in order.
-  private var gaps: [Gap]
-  /// `bytesMax` for each run; empty: nothing is remembered.
-  private var bytes: [UInt8]
+  private let isKept: Bool
+  /// `gapsMax` for each run, in order. As the bytes, empty until there is something to remember.
+  private var gaps: [Gap] = []
+  /// `bytesMax` for each run.
+  private var bytes: [UInt8] = []
   /// The run of this object that comes next.
   private var next = 0
 
-  init(isKept: Bool) {
-    bytes = isKept ? [UInt8](repeating: 0, count: Self.runsMax * Self.bytesMax) : []
-    gaps = isKept ? [Gap](repeating: Gap(), count: Self.runsMax * Self.gapsMax) : []
-  }
+  /// - Parameter isKept: false: of a single object nothing is remembered.
+  init(isKept: Bool) { self.isKept = isKept }
 
   /// Another object begins.
   mutating func begin() { next = 0 }
@@ -93,11 +92,15 @@ struct RunMemory<Member: KnownMember>: Sendable {
   /// What was not passed above, but read and found right.
   /// - Parameter member: at whose value the range ends.
   mutating func keep(_ text: Span<UInt8>, _ range: Range<Int>, isAtFirst: Bool, _ member: Member?) {
-    guard next < Self.runsMax, !bytes.isEmpty else { return }
+    guard next < Self.runsMax, isKept else { return }
     let slot = next
     next += 1
     guard (1...Self.bytesMax).contains(range.count) else { return }
     guard runs[slot].count == 0 || runs[slot].turns.differs() else { return }
+    if bytes.isEmpty {
+      bytes = [UInt8](repeating: 0, count: Self.runsMax * Self.bytesMax)
+      gaps = [Gap](repeating: Gap(), count: Self.runsMax * Self.gapsMax)
+    }
     runs[slot].count = Int32(range.count)
     runs[slot].member = member
     runs[slot].isFirst = isAtFirst
