@@ -171,7 +171,8 @@ private enum Names {
     let page = try #require(Self.page(bench))
     #expect(expected.flatMap { $0.problems(in: page) } == [])
     #expect(PrometheusText(page.text).problems == [])
-    check(page)
+    check(page, daemon.output)
+    try checkEachAlone(page) { try bench.get("/metrics?name[]=\($0)").body }
     try lint(page, bench.directory)
     side.close()
     daemon.killNow()
@@ -179,24 +180,39 @@ private enum Names {
   }
 
   /// Figures that follow from what was done.
-  private func check(_ page: Scrape) {
+  private func check(_ page: Scrape, _ log: String) {
     let main = ["serviceName": "ReplicationQueueProcessor", "location": "west"]
     let replay = ["serviceName": "ReplicationReplayProcessor", "location": "west"]
+    let data = ["replicationContent": "data"]
+    let write = "s3_replication_data_write_total"
     // Eighteen at once, one by its retry, one from a replay topic.
-    #expect(page.sum("s3_replication_data_write_total", main.merging(["replicationContent": "data"]) { $1 }) == 19)
-    #expect(page.sum("s3_replication_data_write_total", replay.merging(["replicationContent": "data"]) { $1 }) == 1)
-    #expect(page.sum("s3_replication_data_bytes_total", replay) == 5)
+    #expect(page.sum(write, data.merging(["location": "west"]) { $1 }) == 20)
+    #expect(page.sum(write, data.merging(["location": "east"]) { $1 }) == 20)
+    // A location's group has three members, for its topic and two replay topics. When one of them joins after the others, the group moves,
+    // and from then on the mock cluster refuses commits of the assignment before: what was done comes again, and is told again.
+    func hasMoved(_ site: String) -> Bool {
+      log.split(separator: "\n").count { $0.contains("\"partitions assigned\"") && $0.contains("\"location\":\"\(site)\"") } > 3
+    }
+    func expect(_ told: Double, _ done: Double, of site: String, at location: SourceLocation = #_sourceLocation) {
+      if told == done || hasMoved(site) && told > done { return }
+      Issue.record("\(told) told of \(done) done\n\(log)", sourceLocation: location)
+    }
+    if !hasMoved("west") {
+      #expect(page.sum(write, replay.merging(data) { $1 }) == 1)
+      #expect(page.sum("s3_replication_data_bytes_total", replay) == 5)
+    }
     #expect(page.sum("s3_replication_source_data_bytes_total", main) >= page.sum("s3_replication_data_bytes_total", main))
-    #expect(page.sum("s3_replication_data_status_changed_total", ["location": "west", "replicationStatus": "COMPLETED"]) == 20)
+    expect(page.sum("s3_replication_data_status_changed_total", ["location": "west", "replicationStatus": "COMPLETED"]), 20, of: "west")
     #expect(page.sum("s3_replication_data_status_changed_total", ["location": "west", "replicationStatus": "FAILED"]) >= 14)
-    #expect(page.sum("s3_replication_metadata_status_changed_total", ["location": "east"]) == 21, "twenty objects and a removal")
-    #expect(page.sum("s3_replication_data_status_changed_total", ["location": "east"]) == 20)
+    // Twenty objects and a removal.
+    expect(page.sum("s3_replication_metadata_status_changed_total", ["location": "east"]), 21, of: "east")
+    expect(page.sum("s3_replication_data_status_changed_total", ["location": "east"]), 20, of: "east")
     #expect(
       page.sum("s3_replication_stage_time_elapsed_count", ["location": "east", "replicationStage": "ReplicationDestinationMetadataWrite"])
         == 1)
-    #expect(page.sum("s3_replication_rpo_seconds_count", main) == 21)
-    #expect(page.sum("s3_replication_replay_success_total", ["location": "west"]) == 1)
-    #expect(page.sum("s3_replication_replay_count_count", ["location": "west"]) == 1)
+    expect(page.sum("s3_replication_rpo_seconds_count", main), 21, of: "west")
+    expect(page.sum("s3_replication_replay_success_total", ["location": "west"]), 1, of: "west")
+    expect(page.sum("s3_replication_replay_count_count", ["location": "west"]), 1, of: "west")
     #expect(page.sum("s3_replication_replay_objects_completed_total", ["replicationStatus": "FAILED", "replayCount": "0"]) == 1)
     #expect(page.sum("s3_replication_replay_attempts_total") == page.sum("s3_replication_replay_objects_queued_total"))
     #expect(page.sum("s3_circuit_breaker_errors_count") >= 5)
@@ -212,6 +228,16 @@ private enum Names {
     #expect(abs(now - page.sum("process_start_time_seconds")) < 600)
     #expect(page.sum("process_resident_memory_bytes") > 1e6 && page.sum("process_open_fds") > 5)
     #expect(page.sum("process_cpu_seconds_total") > 0)
+  }
+
+  /// Each family of a page can be asked for, and comes alone. How many samples it has may have changed since.
+  private func checkEachAlone(_ page: Scrape, _ get: (String) throws -> String) throws {
+    for (name, type) in page.types {
+      let alone = Scrape(try get(name))
+      #expect(alone.types == [name: type], "\(name)")
+      let series = type == "histogram" ? name + "_count" : name
+      #expect((alone.samples[series] ?? []).isEmpty == (page.samples[series] ?? []).isEmpty, "\(name)")
+    }
   }
 
   /// Where Prometheus' own tool is installed it must be able to read the page; what it says of names is for ours to mind, Backbeat's
@@ -258,6 +284,7 @@ private enum Names {
     #expect(shown.sum("s3_replication_populator_messages_total", ["publishStatus": "SUCCESS", "logId": "east"]) == 5)
     #expect(shown.sum("s3_replication_populator_bytes_total") == 15)
     #expect(shown.sum("s3_backbeat_queue_delivery_reports_total", ["status": "success"]) == 5)
+    try checkEachAlone(shown) { try request("GET", "/metrics?name[]=\($0)", port: port).body }
     daemon.signal(SIGTERM)
     #expect(daemon.wait() == .exited(0), "\(daemon.output)")
   }
