@@ -214,7 +214,7 @@ extension EntryDecoder {
     var end = at
     var value: Int64 = 0
     // 18 digits always fit.
-    while end < text.count, end - at < 18, text[end] >= UInt8(ascii: "0"), text[end] <= UInt8(ascii: "9") {
+    while end < text.count, end - at < 18, ByteScan.isDigit(text[end]) {
       value = value &* 10 &+ Int64(text[end] &- UInt8(ascii: "0"))
       end &+= 1
     }
@@ -225,11 +225,6 @@ extension EntryDecoder {
   }
 
   private static func scanDeleteMarker(_ text: Span<UInt8>, _ at: inout Int, _ fields: inout EntryFields) throws(DeadLetterReason) {
-    // `false`
-    if at + 8 <= text.count, ByteScan.word(text, at) & 0xFF_FFFF_FFFF == 0x65_736C_6166 {
-      at += 5
-      return
-    }
     switch try NestedJSON.peek(text, &at).byte {
     case UInt8(ascii: "t"): fields.isDeleteMarker = true
     // Old blobs have an empty string there.
@@ -272,7 +267,7 @@ extension EntryDecoder {
     var value: Int64 = 0
     for index in range {
       let byte = text[index]
-      guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+      guard ByteScan.isDigit(byte) else { return nil }
       let (tens, overflow1) = value.multipliedReportingOverflow(by: 10)
       let (sum, overflow2) = tens.addingReportingOverflow(Int64(byte - UInt8(ascii: "0")))
       guard !overflow1, !overflow2 else { return nil }

@@ -48,7 +48,7 @@ struct SeenNames: Sendable {
   }
 
   @inline(__always)
-  mutating func first<Member: KnownMember & RawRepresentable<UInt8>>(_ member: Member) -> Bool { first(UInt32(member.rawValue)) }
+  mutating func first<Member: KnownMember>(_ member: Member) -> Bool { first(UInt32(member.rawValue)) }
 }
 
 /// What `replicationInfo` says.

@@ -169,6 +169,9 @@ enum ByteScan {
     return value
   }
 
+  @inline(__always)
+  static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+
   static func hexDigit(_ byte: UInt8) -> UInt32? {
     switch byte {
     case 0x30...0x39: UInt32(byte - 0x30)
@@ -319,6 +322,11 @@ extension JSONLevel {
 
   /// The letters of a literal, lowest byte first.
   static func literal(_ letters: UInt64, _ count: Int, _ text: Span<UInt8>, _ at: inout Int) throws(DeadLetterReason) {
+    if at + 8 <= text.count, ByteScan.word(text, at) & ((1 << UInt64(count &* 8)) &- 1) == letters {
+      at += count
+      return
+    }
+    // Any of them may be written as an escape.
     var rest = letters
     for _ in 0..<count {
       let char = try char(text, at)
@@ -357,7 +365,7 @@ extension JSONLevel {
 
   @inline(__always)
   private static func digits(_ text: Span<UInt8>, _ at: inout Int, _ char: inout JSONChar) throws(DeadLetterReason) {
-    guard char.byte >= UInt8(ascii: "0"), char.byte <= UInt8(ascii: "9") else { throw bad }
-    repeat { char = try step(text, &at, char) } while char.byte >= UInt8(ascii: "0") && char.byte <= UInt8(ascii: "9")
+    guard ByteScan.isDigit(char.byte) else { throw bad }
+    repeat { char = try step(text, &at, char) } while ByteScan.isDigit(char.byte)
   }
 }

@@ -1,7 +1,7 @@
 // The members of an entry, and of the metadata inside it, that reading it stops at. All others are passed.
 
-/// Members of one object, by name.
-protocol KnownMember: Sendable {
+/// Members of one object, by name. The numbers are bits of `SeenNames`.
+protocol KnownMember: RawRepresentable<UInt8>, Sendable {
   associatedtype Level: JSONLevel
 
   /// Bit n: there is a name of n bytes. Most others are passed without a closer look.
@@ -19,7 +19,7 @@ extension KnownMember {
   }
 }
 
-/// Of the entry itself (backbeat-behaviour 4.1, 4.2). The numbers are bits of `SeenNames`.
+/// Of the entry itself (backbeat-behaviour 4.1, 4.2).
 enum EnvelopeMember: UInt8, KnownMember {
   case type, bucket, key, value, canary, bootstrapId, site, replayCount, ignore
 
@@ -44,9 +44,10 @@ enum EnvelopeMember: UInt8, KnownMember {
   }
 }
 
-/// Of the metadata inside `value`. The numbers are bits of `SeenNames`.
+/// Of the metadata inside `value`.
 enum MetadataMember: UInt8, KnownMember {
   case contentLength, contentMD5, lastModified, versionId, isDeleteMarker, replicationInfo, originOp, mdBucketModelVersion, attributes
+
   typealias Level = NestedJSON
 
   static var lengths: UInt32 { 0b1_0000_1110_1111_0000_0000 }

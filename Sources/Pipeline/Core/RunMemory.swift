@@ -165,7 +165,7 @@ extension ByteScan {
       if different != 0 { return min(end, count &+ different.trailingZeroBitCount >> 3) }
       count &+= 8
     }
-    if count >= end { return end }
+    count = min(count, end)
     while count < end, one[oneStart &+ count] == other[otherStart &+ count] { count &+= 1 }
     return count
   }
@@ -177,9 +177,6 @@ extension ByteScan {
     unsafe one.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: oneAt, as: UInt64.self)
       ^ other.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: otherAt, as: UInt64.self)
   }
-
-  @inline(__always)
-  static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
   /// Passes the rest of a whole number. - Returns: false if none stands there (RFC 8259, section 6: no zero at its beginning).
   @inline(__always)
