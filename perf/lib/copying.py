@@ -1,7 +1,7 @@
 """Scenario `copy`: objects from one HTTP server to another through the whole daemon, next to C.
 
 nginx serves static files, another nginx takes them with PUT; both stand in for S3 (the second answers with the ETag a copy should
-have, as S3 does). Sides: `downbeat` (Kafka entries in, signatures, a look at the target, MD5, status), `c` (libcurl's multi
+have and heeds `If-None-Match: *`, as S3 does). Sides: `downbeat` (Kafka entries in, signatures, a look at the target, MD5, status), `c` (libcurl's multi
 interface: GET and PUT, nothing else), `c-md5` (the same, digesting the bytes) and `floor` (read and write, one thread an object).
 Each side copies the same objects, 16 in flight, to an empty target in memory."""
 
@@ -51,6 +51,12 @@ http {{
   }}
 }}
 """
+
+# As S3 does, it refuses to write with `If-None-Match: *` where something stands.
+TARGET = """dav_methods PUT; create_full_put_path on; add_header ETag $copied;
+      set $there $http_if_none_match;
+      if (-e $request_filename) { set $there "${there} something"; }
+      if ($there = "* something") { return 412; }"""
 
 
 def _nginx(directory, root, more=""):
@@ -160,8 +166,7 @@ def run_case(options, report, directory, case, suite):
         md5 = _make_source(scratch / "source", case)
         source, source_port = _nginx(scratch / "from", scratch / "source")
         children.append(source)
-        target, target_port = _nginx(
-            scratch / "to", scratch / "target", "dav_methods PUT; create_full_put_path on; add_header ETag $copied;")
+        target, target_port = _nginx(scratch / "to", scratch / "target", TARGET)
         children.append(target)
         from_url, to_url = f"http://127.0.0.1:{source_port}", f"http://127.0.0.1:{target_port}/copies"
         curl = [BIN / "copycurl", "--source", from_url, "--target", to_url, "--count", case["objects"], "--in-flight", IN_FLIGHT]

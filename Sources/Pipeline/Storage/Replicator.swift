@@ -2,6 +2,7 @@
 // that stores differ in is behind `ObjectSource` and `ObjectDestination`; retries with back-off are the caller's.
 //
 // - Thread: one instance per worker and location, on the worker's executor.
+internal import PipelineCore
 internal import Reactor
 
 public enum ReplicationOutcome: Hashable, Sendable {
@@ -23,8 +24,8 @@ public enum ReplicationOutcome: Hashable, Sendable {
 }
 
 public final class Replicator {
-  /// Attempts at a source that keeps changing under the copy.
-  static let changedTriesMax = 3
+  /// Attempts at a source that keeps changing under the copy, or a target that was thought to be empty.
+  static let triesMax = 3
   /// Rest between them, times the attempt's number.
   static let changedRest: Duration = .milliseconds(50)
 
@@ -51,24 +52,29 @@ public final class Replicator {
   private func copy(_ request: ObjectRequest, _ progress: (any TransferProgress)?) async throws(StoreError) -> ReplicationOutcome {
     if request.extent != .whole {
       let began = Instant.nowUncached()
-      if let outcome = try await destination.update(request) {
-        if case .written = outcome { figures?.wroteMetadata(request.attributes.byteCount, in: Instant.nowUncached() - began) }
-        return ReplicationOutcome(outcome)
+      if let updated = try await destination.update(request), let outcome = ReplicationOutcome(updated) {
+        if case .written = updated { figures?.wroteMetadata(request.attributes.byteCount, in: Instant.nowUncached() - began) }
+        return outcome
       }
     }
     var attempt = 1
     while true {
       do throws(StoreError) {
-        return try await copyOnce(request, progress)
+        if let outcome = try await copyOnce(request, progress) { return outcome }
+        guard attempt < Self.triesMax else {
+          let name = PrintableName.of("\(request.bucket)/\(request.key)")
+          throw StoreError(.busy, isRetryable: true, "\(name): the target has something under its name whenever it was found to have nothing")
+        }
       } catch {
-        guard error.reason == .sourceChanged, attempt < Self.changedTriesMax else { throw error }
+        guard error.reason == .sourceChanged, attempt < Self.triesMax else { throw error }
+        await Reactor.current?.pause(for: Self.changedRest * attempt)
       }
-      await Reactor.current?.pause(for: Self.changedRest * attempt)
       attempt += 1
     }
   }
 
-  private func copyOnce(_ request: ObjectRequest, _ progress: (any TransferProgress)?) async throws(StoreError) -> ReplicationOutcome {
+  /// - Returns: nil if something stands at the target that was not looked at.
+  private func copyOnce(_ request: ObjectRequest, _ progress: (any TransferProgress)?) async throws(StoreError) -> ReplicationOutcome? {
     let look = destination.beginLook(request)
     defer { look?.cancel() }
     let began = Instant.nowUncached()
@@ -105,7 +111,8 @@ public final class Replicator {
 
 extension ReplicationOutcome {
   /// - Parameter source: what the source said of the bytes that were read; nil if none were.
-  fileprivate init(_ outcome: PutOutcome, of source: ObjectInfo? = nil) {
+  /// - Returns: nil for none: it is to be tried again.
+  fileprivate init?(_ outcome: PutOutcome, of source: ObjectInfo? = nil) {
     func filled(_ receipt: CopyReceipt) -> CopyReceipt {
       var receipt = receipt
       receipt.source = source
@@ -116,6 +123,7 @@ extension ReplicationOutcome {
     case .adopted(let receipt): self = .adopted(filled(receipt))
     case .alreadyThere(let receipt): self = .skippedAlreadyThere(filled(receipt))
     case .newerThere: self = .skippedNewerThere
+    case .somethingThere: return nil
     }
   }
 }

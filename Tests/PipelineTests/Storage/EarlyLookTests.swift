@@ -41,8 +41,11 @@ private final class Source: ObjectSource {
 
 private final class Destination: ObjectDestination {
   private let steps: Steps
+  private let surprises: Int
   private var look: Look?
-  init(_ steps: Steps) { self.steps = steps }
+  private var puts = 0
+  /// - Parameter surprises: puts that find something where nothing was expected.
+  init(_ steps: Steps, surprises: Int) { (self.steps, self.surprises) = (steps, surprises) }
 
   func beginLook(_ request: ObjectRequest) -> (any TargetLook)? {
     steps.list.append("look")
@@ -52,28 +55,36 @@ private final class Destination: ObjectDestination {
 
   func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
     steps.list.append(look === self.look ? "put" : "put without the look")
-    return .written(CopyReceipt(bytes: 0, md5: nil))
+    puts += 1
+    return puts <= surprises ? .somethingThere : .written(CopyReceipt(bytes: 0, md5: nil))
   }
 
   func remove(_ request: ObjectRequest) async throws(StoreError) -> RemoveOutcome { .notThere }
 }
 
-private func steps(failures: [StoreError]) async throws -> [String] {
+private func steps(failures: [StoreError] = [], surprises: Int = 0) async throws -> [String] {
   let steps = Steps()
-  let replicator = Replicator(source: Source(steps, failures: failures), destination: Destination(steps))
-  _ = await replicator.replicate(ObjectRequest(site: "s", bucket: "b", key: "k"))
+  let replicator = Replicator(source: Source(steps, failures: failures), destination: Destination(steps, surprises: surprises))
+  let outcome = await replicator.replicate(ObjectRequest(site: "s", bucket: "b", key: "k"))
+  if case .failed(let error) = outcome { steps.list.append("\(error.reason)") }
   return steps.list
 }
 
 @Test func theTargetIsAskedBeforeTheSourceIsOpened() async throws {
-  #expect(try await steps(failures: []) == ["look", "open", "put", "let go"])
+  #expect(try await steps() == ["look", "open", "put", "let go"])
 }
 
 @Test func aSourceThatCannotBeOpenedLetsGoOfTheLook() async throws {
   let gone = StoreError(.sourceUnavailable, isRetryable: true, "gone")
-  #expect(try await steps(failures: [gone]) == ["look", "open", "let go"])
+  #expect(try await steps(failures: [gone]) == ["look", "open", "let go", "sourceUnavailable"])
 }
 
 @Test func aChangedSourceLooksAgain() async throws {
   #expect(try await steps(failures: [.changed("k")]) == ["look", "open", "let go", "look", "open", "put", "let go"])
+}
+
+@Test func whatStandsThereUnexpectedlyIsLookedAtAtOnce() async throws {
+  let attempt = ["look", "open", "put", "let go"]
+  #expect(try await steps(surprises: 1) == attempt + attempt)
+  #expect(try await steps(surprises: .max) == attempt + attempt + attempt + ["busy"])
 }

@@ -162,7 +162,7 @@ import Testing
         return nil
       }
       let outcome = await rig.replicate("x") { $0.size = Int64(size) }
-      if changes < Replicator.changedTriesMax {
+      if changes < Replicator.triesMax {
         #expect(outcome.isCopied, "\(outcome)")
         #expect(Set(trees.target.read("x") ?? []) == [2])
       } else {

@@ -22,8 +22,7 @@ public final class S3Client {
   private let transport: any Transport
   private let signature: SignatureV4
   private let endpoints: [S3Endpoint]
-  /// The one in use.
-  private var endpoint = 0
+  private(set) var endpointInUse = 0
   /// The second `time` was made for.
   private var second: Int64 = -1
   private var time = ""
@@ -40,8 +39,8 @@ public final class S3Client {
 
   /// Starts a request; its answer, and errors of the connection, are for the caller to ask for.
   func begin(_ request: S3Request) -> S3Exchange {
-    let outgoing = request.outgoing(settings, endpoint: endpoints[endpoint], signature: signature, time: now())
-    return S3Exchange(client: self, request: request, exchange: transport.begin(outgoing), endpoint: endpoint)
+    let outgoing = request.outgoing(settings, endpoint: endpoints[endpointInUse], signature: signature, time: now())
+    return S3Exchange(client: self, request: request, exchange: transport.begin(outgoing), endpoint: endpointInUse)
   }
 
   /// Sends a request and reads the whole answer.
@@ -63,8 +62,8 @@ public final class S3Client {
 
   /// The endpoint in use could not be reached, or answered that it cannot serve: the next attempt asks the next one.
   func moveOn(from failed: Int) {
-    guard failed == endpoint else { return }
-    endpoint = (endpoint + 1) % endpoints.count
+    guard failed == endpointInUse else { return }
+    endpointInUse = (endpointInUse + 1) % endpoints.count
   }
 }
 

@@ -1,5 +1,6 @@
 // Copies made with one PUT.
 internal import PipelineCore
+internal import Reactor
 
 extension S3Destination {
   /// An object of one block: read whole, then sent with its MD5, which the service checks.
@@ -15,10 +16,37 @@ extension S3Destination {
     if let expected = copy.md5, expected != digest { throw differs(copy, read: digest, expected) }
     var copy = copy
     copy.md5 = digest
-    let exchange = beginPut(copy, digest, body.info)
+    let isTrial =
+      copy.condition == .isAbsent && optimism.beginTrial(bytes: body.info.size, endpoint: client.endpointInUse, now: Instant.nowUncached())
+    let bytes = isTrial ? block.map { Array($0.filled) } ?? [] : []
+    do throws(StoreError) {
+      let exchange = beginPut(copy, digest, body.info, .streamed(length: body.info.size))
+      defer { exchange.cancel() }
+      if let block { _ = try await exchange.send(block, 0..<block.count) }
+      let receipt = try await confirm(copy, digest, body.info.size, exchange)
+      if isTrial { try await writeAgain(copy, digest, body.info, bytes) }
+      return receipt
+    } catch {
+      if isTrial { optimism.endTrial(wasRefused: nil, endpoint: client.endpointInUse, now: Instant.nowUncached()) }
+      throw error
+    }
+  }
+
+  /// Finds out whether the service refuses to write where something stands: the same bytes, to where they have just been written.
+  private func writeAgain(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ bytes: [UInt8]) async throws(StoreError) {
+    let endpoint = client.endpointInUse
+    let exchange = beginPut(copy, md5, info, .bytes(bytes))
     defer { exchange.cancel() }
-    if let block { _ = try await exchange.send(block, 0..<block.count) }
-    return try await confirm(copy, digest, body.info.size, exchange)
+    var wasRefused: Bool?
+    do throws(StoreError) {
+      _ = try await confirm(copy, md5, info.size, exchange)
+      wasRefused = false
+    } catch {
+      // The copy itself is there, unless it is not what it was.
+      guard error.reason != .checksumMismatch else { throw error }
+      wasRefused = error.condition == .unmet ? true : nil
+    }
+    optimism.endTrial(wasRefused: wasRefused, endpoint: endpoint, now: Instant.nowUncached())
   }
 
   /// A source that gives small blocks: as a longer object, if its MD5 is known, else in parts.
@@ -30,7 +58,7 @@ extension S3Destination {
 
   /// A longer object whose MD5 is known. The last bytes are sent only when everything read has it.
   func putStream(_ copy: S3Copy, _ expected: MD5Digest, _ body: any ObjectBody) async throws(StoreError) -> CopyReceipt {
-    let exchange = beginPut(copy, expected, body.info)
+    let exchange = beginPut(copy, expected, body.info, .streamed(length: body.info.size))
     defer { exchange.cancel() }
     let md5 = lanes.begin()
     let size = body.info.size
@@ -53,15 +81,17 @@ extension S3Destination {
     return try await confirm(copy, expected, offset, exchange)
   }
 
-  private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo) -> S3Exchange {
+  private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ body: S3Request.Body) -> S3Exchange {
     let headers = headers(copy, info) + [HTTPHeader("content-md5", md5.base64)] + copy.condition.headers
-    return client.begin(S3Request("PUT", placement.bucket, copy.key, headers: headers, body: .streamed(length: info.size)))
+    return client.begin(S3Request("PUT", placement.bucket, copy.key, headers: headers, body: body))
   }
 
   /// Reads the answer of a PUT and believes it only if it names the same bytes.
   private func confirm(_ copy: S3Copy, _ md5: MD5Digest, _ size: Int64, _ exchange: S3Exchange) async throws(StoreError) -> CopyReceipt {
     let head = try await exchange.answer().head
-    let version = head["x-amz-version-id"].flatMap { $0 == "null" ? nil : $0 }
+    let named = head["x-amz-version-id"]
+    if named != nil { optimism.sawVersion() }
+    let version = named == "null" ? nil : named
     // An ETag that is no MD5 of the contents proves nothing; the service has checked Content-MD5 then.
     if let answered = head.contentMD5, answered != md5 {
       try await distrust(copy, "the target answered with ETag \(answered), the bytes sent have MD5 \(md5)")

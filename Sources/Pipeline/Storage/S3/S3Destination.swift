@@ -4,7 +4,8 @@
 // bytes were proved: one of a single block is sent with its MD5, a longer one whose MD5 is known keeps back its last bytes until
 // what was read has that MD5, and everything else is uploaded in parts, each checked, before they are made an object. The
 // answer's ETag is compared besides; a copy it does not confirm is never reported as done. What was found when it was decided is
-// made a condition of the write, where the service can do that.
+// made a condition of the write, where the service can do that; where it was seen to, and the bucket has no versions, small objects
+// are written on that condition alone, without a look (OptimisticWrites).
 //
 // Steps are in extensions: +Single, +Parts, +Update, +Conditions.
 internal import PipelineCore
@@ -44,6 +45,7 @@ public final class S3Destination: ObjectDestination {
   /// Keys whose last copy could not be confirmed: what is there is not trusted, whatever it says of itself.
   var suspects: Set<String> = []
   var conditions = WriteConditions()
+  var optimism = OptimisticWrites()
   var digests = MD5Pool()
   /// For objects of several blocks.
   private(set) lazy var lanes: DigestLanes = {
@@ -60,17 +62,28 @@ public final class S3Destination: ObjectDestination {
 
   public func beginLook(_ request: ObjectRequest) -> (any TargetLook)? {
     // A key that cannot be is `put`'s to refuse.
-    guard let key = validKey(of: request), !suspects.contains(key) else { return nil }
+    guard let key = validKey(of: request), !suspects.contains(key), !needsNoLook(request, key, bytes: request.size) else { return nil }
     return client.beginLook(placement.bucket, key)
+  }
+
+  /// That nothing stands there is for the write itself to find out.
+  private func needsNoLook(_ request: ObjectRequest, _ key: String, bytes: Int64) -> Bool {
+    bytes <= Int64(BlockPool.blockBytes) && request.extent == .whole && !request.force && !suspects.contains(key)
+      && conditions.now(.isAbsent, key) == .isAbsent && optimism.mayWrite(endpoint: client.endpointInUse, now: Instant.nowUncached())
   }
 
   public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
     let look = look as? S3Exchange
     let key = if let look { look.key } else { try key(of: request) }
     let condition: WriteCondition
-    switch try await judge(request, body.info, key, look) {
-    case .answer(let outcome): return outcome
-    case .write(let found): condition = conditions.now(found, key)
+    let isUnseen = look == nil && needsNoLook(request, key, bytes: body.info.size)
+    if isUnseen {
+      condition = .isAbsent
+    } else {
+      switch try await judge(request, body.info, key, look) {
+      case .answer(let outcome): return outcome
+      case .write(let found): condition = conditions.now(found, key)
+      }
     }
     let attributes = (request.attributes.isEmpty ? body.attributes ?? request.attributes : request.attributes).withoutStatuses
     let copy = S3Copy(request: request, key: key, attributes: attributes, md5: request.md5 ?? body.md5, condition: condition)
@@ -79,7 +92,9 @@ public final class S3Destination: ObjectDestination {
       conditions.wasWritten(key)
       return .written(receipt)
     } catch {
-      throw await judgeFailure(error, of: copy)
+      guard isUnseen, error.condition == .unmet else { throw await judgeFailure(error, of: copy) }
+      optimism.wasRefused()
+      return .somethingThere
     }
   }
 
@@ -112,8 +127,11 @@ public final class S3Destination: ObjectDestination {
   private func judge(_ request: ObjectRequest, _ info: ObjectInfo, _ key: String, _ look: S3Exchange?) async throws(StoreError) -> Judgement {
     guard !suspects.contains(key) else { return .write(.none) }
     switch try await client.finish(look ?? client.beginLook(placement.bucket, key)) {
-    case .nothing: return .write(.isAbsent)
+    case .nothing:
+      optimism.looked(foundNothing: true)
+      return .write(.isAbsent)
     case .object(let there):
+      optimism.looked(foundNothing: false)
       if let outcome = judge(request, info, there) { return .answer(outcome) }
       if let record = S3CopyRecord(there.head, size: there.size), record.isTie(with: request),
         let outcome = try await judgeBelow(request, info, key)
@@ -121,7 +139,9 @@ public final class S3Destination: ObjectDestination {
         return .answer(outcome)
       }
       return .write(WriteCondition(there))
-    case .deleted: return try await judgeBelow(request, info, key).map { .answer($0) } ?? .write(.isAbsent)
+    case .deleted:
+      optimism.sawVersion()
+      return try await judgeBelow(request, info, key).map { .answer($0) } ?? .write(.isAbsent)
     }
   }
 
