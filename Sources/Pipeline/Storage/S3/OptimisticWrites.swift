@@ -37,7 +37,7 @@ struct OptimisticWrites {
   /// What a look found.
   mutating func looked(foundNothing: Bool) { absentInARow = foundNothing ? min(absentInARow + 1, Self.absentMin) : 0 }
 
-  /// An answer of the bucket named a version.
+  /// The bucket has versions.
   mutating func sawVersion() { proof = .ruledOut }
 
   /// Whether the object that is about to be written should be written twice. True means that it will be: `endTrial` follows.
