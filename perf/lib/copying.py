@@ -1,7 +1,7 @@
 """Scenario `copy`: objects from one HTTP server to another through the whole daemon, next to C.
 
 nginx serves static files, another nginx takes them with PUT; both stand in for S3 (the second answers with the ETag a copy should
-have and heeds `If-None-Match: *`, as S3 does). Sides: `downbeat` (Kafka entries in, signatures, a look at the target, MD5, status),
+have and heeds `If-None-Match: *`, as S3 does). Sides: `downbeat` (Kafka entries in, signatures, looks at the target, MD5, status),
 `c` (libcurl's multi interface: GET and PUT, nothing else), `c-md5` (the same, digesting the bytes) and `floor` (read and write, one
 thread an object). Each side copies the same objects, 16 in flight, to an empty target in memory."""
 

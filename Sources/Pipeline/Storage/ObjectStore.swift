@@ -172,7 +172,7 @@ public protocol TargetLook: AnyObject {
 }
 
 public protocol ObjectDestination: AnyObject {
-  /// Asks what stands there, without waiting for the answer; nil where that costs no round trip, or where the write itself tells.
+  /// Asks what stands there, without waiting for the answer; nil where that costs no round trip.
   func beginLook(_ request: ObjectRequest) -> (any TargetLook)?
   /// Takes the body to its end and makes the copy durable before it answers. On any error the old copy, or none, is there.
   /// - Parameter look: what `beginLook` gave for this request.

@@ -63,7 +63,7 @@ public final class Replicator {
         if let outcome = try await copyOnce(request, progress) { return outcome }
         guard attempt < Self.triesMax else {
           let name = PrintableName.of("\(request.bucket)/\(request.key)")
-          throw StoreError(.busy, isRetryable: true, "\(name): the target has something under its name whenever it was found to have nothing")
+          throw StoreError(.busy, isRetryable: true, "\(name): the target refuses to cover something that it does not show")
         }
       } catch {
         guard error.reason == .sourceChanged, attempt < Self.triesMax else { throw error }

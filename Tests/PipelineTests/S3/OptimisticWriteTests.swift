@@ -27,7 +27,7 @@ private final class Rule {
     let rule = Rule()
     rule.looks()
     #expect(rule.tries(endpoint: endpoint, at: now))
-    rule.writes.endTrial(wasRefused: true, endpoint: endpoint, now: now)
+    rule.writes.endTrial(.refused(endpoint: endpoint), now: now)
     return rule
   }
 }
@@ -69,7 +69,7 @@ private final class Rule {
     rule.writes.sawVersion()
   } else {
     #expect(rule.tries(at: start + OptimisticWrites.proofLasts))
-    rule.writes.endTrial(wasRefused: false, endpoint: 0, now: start)
+    rule.writes.endTrial(.covered, now: start)
   }
   rule.looks()
   #expect(!rule.may() && !rule.tries(at: start + .seconds(3_600)))
@@ -79,13 +79,13 @@ private final class Rule {
   let rule = Rule()
   rule.looks()
   #expect(rule.tries())
-  rule.writes.endTrial(wasRefused: nil, endpoint: 0, now: start)
+  rule.writes.endTrial(.undecided, now: start)
   #expect(!rule.may() && !rule.tries())
   rule.looks()
   #expect(rule.tries())
   // A version seen meanwhile outweighs what the trial saw.
   rule.writes.sawVersion()
-  rule.writes.endTrial(wasRefused: true, endpoint: 0, now: start)
+  rule.writes.endTrial(.refused(endpoint: 0), now: start)
   #expect(!rule.may())
 }
 
@@ -93,14 +93,11 @@ private final class Rule {
 
 /// Objects out of memory, all of them small.
 private final class BytesSource: ObjectSource {
-  private let pool: BlockPool
-  init(_ pool: BlockPool) { self.pool = pool }
-
   static func bytes(_ request: ObjectRequest) -> [UInt8] {
     patternBytes(300, seed: UInt64(request.key.utf8.count) + UInt64(request.versionId?.utf8.last ?? 0))
   }
 
-  func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody { InterruptedBody(Self.bytes(request), pool) }
+  func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody { MemoryBody(Self.bytes(request)) }
   func isPresent(_ request: ObjectRequest) async throws(StoreError) -> Bool { true }
 }
 
@@ -143,7 +140,7 @@ private func warmUp(_ replicator: Replicator) async {
     try await onS3Worker { reactor in
       let rig = S3Rig(reactor)
       let destination = Self.destination(rig, server)
-      let replicator = Replicator(source: BytesSource(rig.pool), destination: destination)
+      let replicator = Replicator(source: BytesSource(), destination: destination)
       await warmUp(replicator)
       #expect(Self.methods(server, key: "warm-0") == ["HEAD", "PUT"])
       #expect(Self.methods(server, key: "warm-\(OptimisticWrites.absentMin - 1)") == ["HEAD", "PUT", "PUT"], "the trial")
@@ -174,7 +171,7 @@ private func warmUp(_ replicator: Replicator) async {
     let server = try shelf.serve()
     try await onS3Worker { reactor in
       let rig = S3Rig(reactor)
-      let replicator = Replicator(source: BytesSource(rig.pool), destination: Self.destination(rig, server))
+      let replicator = Replicator(source: BytesSource(), destination: Self.destination(rig, server))
       for _ in 0..<3 { await warmUp(replicator); shelf.clear() }
       _ = await replicator.replicate(request("k", version: 1))
       guard case .skippedNewerThere = await replicator.replicate(request("k", version: 0)) else {
@@ -192,7 +189,7 @@ private func warmUp(_ replicator: Replicator) async {
     let server = try shelf.serve()
     try await onS3Worker { reactor in
       let rig = S3Rig(reactor)
-      await warmUp(Replicator(source: BytesSource(rig.pool), destination: Self.destination(rig, server)))
+      await warmUp(Replicator(source: BytesSource(), destination: Self.destination(rig, server)))
     }
     let heads = server.requests.count { $0.method == "HEAD" }
     #expect(heads == OptimisticWrites.absentMin + 1 && server.requests.count == 2 * heads)
@@ -204,7 +201,7 @@ private func warmUp(_ replicator: Replicator) async {
     let server = try shelf.serve()
     try await onS3Worker { reactor in
       let rig = S3Rig(reactor)
-      let replicator = Replicator(source: BytesSource(rig.pool), destination: Self.destination(rig, server))
+      let replicator = Replicator(source: BytesSource(), destination: Self.destination(rig, server))
       for index in 1..<OptimisticWrites.absentMin { _ = await replicator.replicate(request("warm-\(index)")) }
       guard case .failed(let error) = await replicator.replicate(request("k")) else {
         Issue.record("believed")
@@ -222,7 +219,7 @@ private func warmUp(_ replicator: Replicator) async {
       let rig = S3Rig(reactor)
       let bucket = try await rig.makeBucket(settings, isVersioned: isVersioned)
       let destination = S3Destination(client: rig.client(settings), placement: S3Placement(bucket: bucket, bucketMatch: true))
-      let replicator = Replicator(source: BytesSource(rig.pool), destination: destination)
+      let replicator = Replicator(source: BytesSource(), destination: destination)
       await warmUp(replicator)
       #expect(destination.optimism.mayWrite(endpoint: 0, now: Instant.nowUncached()) == !isVersioned)
       guard case .copied = await replicator.replicate(request("k", version: 1)),

@@ -31,7 +31,9 @@ import Testing
       func put(
         _ destination: S3Destination, version: Int, before: @escaping () async throws(StoreError) -> Void = {}
       ) async throws(StoreError) -> PutOutcome {
-        try await destination.put(Self.request("k", version: version, bytes[version]), InterruptedBody(bytes[version], rig.pool, before), nil)
+        try await destination.put(
+          Self.request("k", version: version, bytes[version]),
+          MemoryBody(bytes[version], before: { (number) async throws(StoreError) in if number == 0 { try await before() } }), nil)
       }
       if replacing { _ = try await put(ours, version: 0) }
       do throws(StoreError) {
@@ -70,7 +72,7 @@ import Testing
       let destination = S3Destination(client: rig.client(settings), placement: placement)
       let bytes = patternBytes(BlockPool.blockBytes + 1)
       do throws(StoreError) {
-        _ = try await destination.put(Self.request("k", version: 0, bytes), InterruptedBody(bytes, rig.pool), nil)
+        _ = try await destination.put(Self.request("k", version: 0, bytes), MemoryBody(bytes), nil)
         Issue.record("completed")
       } catch {
         #expect(error.reason == .busy && error.isRetryable, "\(error)")
@@ -102,7 +104,7 @@ import Testing
       let destination = S3Destination(client: rig.client(settings), placement: S3Placement(bucket: "t"))
       let bytes = patternBytes(100)
       func put(_ key: String) async throws(StoreError) -> PutOutcome {
-        try await destination.put(Self.request(key, version: 0, bytes), InterruptedBody(bytes, rig.pool), nil)
+        try await destination.put(Self.request(key, version: 0, bytes), MemoryBody(bytes), nil)
       }
       do throws(StoreError) {
         _ = try await put("first")
@@ -136,7 +138,7 @@ import Testing
       let bytes = patternBytes(100)
       for isRetryable in [true, false, true, false] {
         do throws(StoreError) {
-          _ = try await destination.put(Self.request("bad", version: 0, bytes), InterruptedBody(bytes, rig.pool), nil)
+          _ = try await destination.put(Self.request("bad", version: 0, bytes), MemoryBody(bytes), nil)
           Issue.record("written")
         } catch {
           #expect(error.reason == .targetRefused && error.isRetryable == isRetryable, "\(error)")

@@ -130,7 +130,7 @@ final class MemorySource: ObjectSource {
 
   func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody {
     guard let object = objects[request.key] else { throw StoreError(.sourceNotFound, isRetryable: false, request.key) }
-    return MemoryBody(info: object.info, bytes: object.bytes, beforeBlock: beforeBlock)
+    return MemoryBody(object.bytes, info: object.info) { [beforeBlock] _ in beforeBlock() }
   }
 
   func isPresent(_ request: ObjectRequest) async throws(StoreError) -> Bool { objects[request.key] != nil }
@@ -140,23 +140,28 @@ final class MemorySource: ObjectSource {
   }
 }
 
-private final class MemoryBody: ObjectBody {
+final class MemoryBody: ObjectBody {
   let info: ObjectInfo
   // The test's own pool of one: the destination must have let go of the block before.
   let hasBuffer = false
   private var rest: ArraySlice<UInt8>
+  private var number = 0
   private let pool = BlockPool(blocksMax: 1)
-  private let beforeBlock: () -> Void
+  private let before: (Int) async throws(StoreError) -> Void
 
-  init(info: ObjectInfo, bytes: [UInt8], beforeBlock: @escaping () -> Void) {
-    self.info = info
+  /// - Parameter before: called before each block is handed out, with its number.
+  init(
+    _ bytes: [UInt8], info: ObjectInfo? = nil, before: @escaping (Int) async throws(StoreError) -> Void = { (_) async throws(StoreError) in }
+  ) {
+    self.info = info ?? ObjectInfo(size: Int64(bytes.count))
     rest = bytes[...]
-    self.beforeBlock = beforeBlock
+    self.before = before
   }
 
   func next() async throws(StoreError) -> Block? {
     guard !rest.isEmpty else { return nil }
-    beforeBlock()
+    try await before(number)
+    number += 1
     let block = await pool.take()
     block.count = min(rest.count, block.bytes.count)
     block.bytes.copyBytes(from: rest.prefix(block.count))

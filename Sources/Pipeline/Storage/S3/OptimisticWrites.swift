@@ -14,6 +14,14 @@ struct OptimisticWrites {
   /// Of an object that is written twice.
   static let trialBytesMax: Int64 = 65_536
 
+  /// What became of the second write.
+  enum Trial {
+    case refused(endpoint: Int)
+    case covered
+    /// It failed in another way, or there was none.
+    case undecided
+  }
+
   private enum Proof {
     case none
     /// Somebody is finding out.
@@ -51,13 +59,12 @@ struct OptimisticWrites {
     return true
   }
 
-  /// - Parameter wasRefused: the second write; nil: it failed in another way, or there was none.
-  mutating func endTrial(wasRefused: Bool?, endpoint: Int, now: Instant) {
+  mutating func endTrial(_ trial: Trial, now: Instant) {
     guard case .underWay = proof else { return }
-    switch wasRefused {
-    case true?: proof = .seen(endpoint: endpoint, at: now)
-    case false?: proof = .ruledOut
-    case nil:
+    switch trial {
+    case .refused(let endpoint): proof = .seen(endpoint: endpoint, at: now)
+    case .covered: proof = .ruledOut
+    case .undecided:
       proof = .none
       absentInARow = 0
     }
@@ -65,4 +72,11 @@ struct OptimisticWrites {
 
   /// A write was refused because something stood there: where there is one there are more, which a look finds for less.
   mutating func wasRefused() { absentInARow = 0 }
+}
+
+/// In place of a look, where none is needed.
+final class UnseenTarget: TargetLook {
+  let key: String
+  init(_ key: String) { self.key = key }
+  func cancel() {}
 }

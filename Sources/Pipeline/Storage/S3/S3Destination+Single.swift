@@ -16,37 +16,40 @@ extension S3Destination {
     if let expected = copy.md5, expected != digest { throw differs(copy, read: digest, expected) }
     var copy = copy
     copy.md5 = digest
-    let isTrial =
-      copy.condition == .isAbsent && optimism.beginTrial(bytes: body.info.size, endpoint: client.endpointInUse, now: Instant.nowUncached())
-    let bytes = isTrial ? block.map { Array($0.filled) } ?? [] : []
-    do throws(StoreError) {
-      let exchange = beginPut(copy, digest, body.info, .streamed(length: body.info.size))
-      defer { exchange.cancel() }
-      if let block { _ = try await exchange.send(block, 0..<block.count) }
-      let receipt = try await confirm(copy, digest, body.info.size, exchange)
-      if isTrial { try await writeAgain(copy, digest, body.info, bytes) }
-      return receipt
-    } catch {
-      if isTrial { optimism.endTrial(wasRefused: nil, endpoint: client.endpointInUse, now: Instant.nowUncached()) }
-      throw error
+    let (info, endpoint) = (body.info, client.endpointInUse)
+    guard copy.condition == .isAbsent, optimism.beginTrial(bytes: info.size, endpoint: endpoint, now: Instant.nowUncached()) else {
+      return try await send(copy, digest, info, block)
     }
+    var trial = OptimisticWrites.Trial.undecided
+    defer { optimism.endTrial(trial, now: Instant.nowUncached()) }
+    let bytes = block.map { Array($0.filled) } ?? []
+    let receipt = try await send(copy, digest, info, block)
+    trial = try await writeAgain(copy, digest, info, bytes)
+    return receipt
+  }
+
+  private func send(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ block: Block?) async throws(StoreError) -> CopyReceipt {
+    let exchange = beginPut(copy, md5, info, .streamed(length: info.size))
+    defer { exchange.cancel() }
+    if let block { _ = try await exchange.send(block, 0..<block.count) }
+    return try await confirm(copy, md5, info.size, exchange)
   }
 
   /// Finds out whether the service refuses to write where something stands: the same bytes, to where they have just been written.
-  private func writeAgain(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ bytes: [UInt8]) async throws(StoreError) {
+  private func writeAgain(
+    _ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ bytes: [UInt8]
+  ) async throws(StoreError) -> OptimisticWrites.Trial {
     let endpoint = client.endpointInUse
     let exchange = beginPut(copy, md5, info, .bytes(bytes))
     defer { exchange.cancel() }
-    var wasRefused: Bool?
     do throws(StoreError) {
       _ = try await confirm(copy, md5, info.size, exchange)
-      wasRefused = false
+      return .covered
     } catch {
       // The copy itself is there, unless it is not what it was.
       guard error.reason != .checksumMismatch else { throw error }
-      wasRefused = error.condition == .unmet ? true : nil
+      return error.condition == .unmet ? .refused(endpoint: endpoint) : .undecided
     }
-    optimism.endTrial(wasRefused: wasRefused, endpoint: endpoint, now: Instant.nowUncached())
   }
 
   /// A source that gives small blocks: as a longer object, if its MD5 is known, else in parts.

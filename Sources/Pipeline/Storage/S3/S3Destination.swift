@@ -62,24 +62,25 @@ public final class S3Destination: ObjectDestination {
 
   public func beginLook(_ request: ObjectRequest) -> (any TargetLook)? {
     // A key that cannot be is `put`'s to refuse.
-    guard let key = validKey(of: request), !suspects.contains(key), !needsNoLook(request, key, bytes: request.size) else { return nil }
+    guard let key = validKey(of: request), !suspects.contains(key) else { return nil }
+    let mayBeUnseen = request.extent == .whole && !request.force && request.size <= Int64(BlockPool.blockBytes)
+    if mayBeUnseen, conditions.now(.isAbsent, key) == .isAbsent, mayWriteUnseen { return UnseenTarget(key) }
     return client.beginLook(placement.bucket, key)
   }
 
-  /// That nothing stands there is for the write itself to find out.
-  private func needsNoLook(_ request: ObjectRequest, _ key: String, bytes: Int64) -> Bool {
-    bytes <= Int64(BlockPool.blockBytes) && request.extent == .whole && !request.force && !suspects.contains(key)
-      && conditions.now(.isAbsent, key) == .isAbsent && optimism.mayWrite(endpoint: client.endpointInUse, now: Instant.nowUncached())
-  }
+  private var mayWriteUnseen: Bool { optimism.mayWrite(endpoint: client.endpointInUse, now: Instant.nowUncached()) }
 
   public func put(_ request: ObjectRequest, _ body: any ObjectBody, _ look: (any TargetLook)?) async throws(StoreError) -> PutOutcome {
-    let look = look as? S3Exchange
-    let key = if let look { look.key } else { try key(of: request) }
+    let key: String
     let condition: WriteCondition
-    let isUnseen = look == nil && needsNoLook(request, key, bytes: body.info.size)
-    if isUnseen {
-      condition = .isAbsent
+    // Opening the source may have taken a while, and it may have more bytes than the entry said.
+    let unseen = look as? UnseenTarget
+    let isUnseen = unseen != nil && body.info.size <= Int64(BlockPool.blockBytes) && mayWriteUnseen
+    if let unseen, isUnseen {
+      (key, condition) = (unseen.key, .isAbsent)
     } else {
+      let look = look as? S3Exchange
+      key = if let look { look.key } else { try self.key(of: request) }
       switch try await judge(request, body.info, key, look) {
       case .answer(let outcome): return outcome
       case .write(let found): condition = conditions.now(found, key)
