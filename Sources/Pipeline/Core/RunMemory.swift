@@ -165,7 +165,7 @@ extension ByteScan {
       if different != 0 { return min(end, count &+ different.trailingZeroBitCount >> 3) }
       count &+= 8
     }
-    count = min(count, end)
+    if count >= end { return end }
     while count < end, one[oneStart &+ count] == other[otherStart &+ count] { count &+= 1 }
     return count
   }
