@@ -104,15 +104,20 @@ public struct JSONWriter: Sendable {
   }
 
   private mutating func quoted(_ text: String) {
-    if isNested { put(UInt8(ascii: "\\")) }
-    put(UInt8(ascii: "\""))
+    quote()
     let utf8 = text.utf8
     // Nearly all are ASCII without anything to escape; else it is looked at byte by byte.
     if ByteScan.special(utf8.span, 0) == utf8.count {
-      bytes.append(contentsOf: utf8)
+      // In one copy: an append of `utf8` goes through an iterator. Unsafe: the pointer does not outlive the call.
+      let isDone: Void? = unsafe utf8.withContiguousStorageIfAvailable { unsafe bytes.append(contentsOf: $0) }
+      if isDone == nil { bytes.append(contentsOf: utf8) }
     } else {
       for byte in utf8 { escaped(byte) }
     }
+    quote()
+  }
+
+  private mutating func quote() {
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
   }

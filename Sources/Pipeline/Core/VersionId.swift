@@ -12,15 +12,17 @@ public enum VersionId {
 
   public static func encode(_ raw: String) -> String {
     if raw == null { return raw }
-    let bytes = Array(raw.utf8)
-    guard bytes.count == rawCount, let first = number(bytes[0..<10]), let second = number(bytes[10..<20]) else {
-      return String(decoding: bytes.flatMap { [hex[Int($0 >> 4)], hex[Int($0 & 15)]] }, as: UTF8.self)
+    let octets = raw.utf8.span
+    guard octets.count == rawCount, let first = number(octets, 0..<10), let second = number(octets, 10..<20) else {
+      return String(decoding: raw.utf8.flatMap { [hex[Int($0 >> 4)], hex[Int($0 & 15)]] }, as: UTF8.self)
     }
-    var text = [UInt8](repeating: alphabet[0], count: encodedCount)
-    base62(first, into: &text, end: 6)
-    base62(second, into: &text, end: 12)
     // Seven bytes: less than 2^56.
-    base62(bytes[20...].reduce(0) { $0 << 8 | UInt64($1) }, into: &text, end: encodedCount)
+    var rest: UInt64 = 0
+    for index in 20..<rawCount { rest = rest << 8 | UInt64(octets[index]) }
+    var text = [UInt8](repeating: alphabet[0], count: encodedCount)
+    base62(first, into: &text, 0..<6)
+    base62(second, into: &text, 6..<12)
+    base62(rest, into: &text, 12..<encodedCount)
     return String(decoding: text, as: UTF8.self)
   }
 
@@ -52,12 +54,12 @@ public enum VersionId {
 
   private static func validated(_ raw: [UInt8]) -> String? { String(validating: raw, as: UTF8.self) }
 
-  /// Ten decimal digits.
-  private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+  /// Decimal digits, and nothing else.
+  private static func number(_ octets: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
     var value: UInt64 = 0
-    for digit in digits {
-      guard (0x30...0x39).contains(digit) else { return nil }
-      value = value * 10 + UInt64(digit - 0x30)
+    for index in range {
+      guard (0x30...0x39).contains(octets[index]) else { return nil }
+      value = value * 10 + UInt64(octets[index] - 0x30)
     }
     return value
   }
@@ -68,13 +70,21 @@ public enum VersionId {
     return Array(repeating: UInt8(ascii: "0"), count: max(0, 10 - text.count)) + text
   }
 
-  /// In base 62, its last digit before `end`; what stands in front stays.
-  private static func base62(_ number: UInt64, into text: inout [UInt8], end: Int) {
-    var (rest, at) = (number, end)
-    while rest > 0 {
-      at -= 1
-      text[at] = alphabet[Int(rest % 62)]
+  /// In base 62, with zeros in front.
+  private static func base62(_ number: UInt64, into text: inout [UInt8], _ range: Range<Int>) {
+    var rest = number
+    for index in range.reversed() {
+      text[index] = digit(UInt8(rest % 62))
       rest /= 62
+    }
+  }
+
+  /// As `alphabet` has it; reading that costs more.
+  private static func digit(_ value: UInt8) -> UInt8 {
+    switch value {
+    case 0..<10: UInt8(ascii: "0") + value
+    case 10..<36: UInt8(ascii: "a") - 10 + value
+    default: UInt8(ascii: "A") - 36 + value
     }
   }
 

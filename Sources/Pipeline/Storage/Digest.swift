@@ -43,15 +43,20 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
 
   /// As the header Content-MD5 has it.
   var base64: String {
-    let bytes = self.bytes + [0, 0]
     var text: [UInt8] = []
-    text.reserveCapacity(24)
-    for at in stride(from: 0, to: 18, by: 3) {
-      let word = Int(bytes[at]) << 16 | Int(bytes[at + 1]) << 8 | Int(bytes[at + 2])
-      for shift in [18, 12, 6, 0] { text.append(Self.base64Alphabet[word >> shift & 63]) }
+    appendBase64(to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// 22 characters, and two of padding.
+  func appendBase64(to text: inout [UInt8]) {
+    // Six bits of 128 at a time, the last with four bits of nothing.
+    var (high, low) = (high, low)
+    for _ in 0..<22 {
+      text.append(Self.base64Alphabet[Int(high >> 58)])
+      (high, low) = (high << 6 | low >> 58, low << 6)
     }
-    // 16 bytes are 22 characters and two of padding.
-    return String(decoding: text.prefix(22), as: UTF8.self) + "=="
+    text.append(text: "==")
   }
 }
 

@@ -1,49 +1,92 @@
-// Header lines of a request as they are sent: written once, into one buffer.
+// Header lines of a request as they are sent: written once, into one buffer, from which they are signed as well.
+//
+// Invariant: each line is a name in lower case, a colon, a space, a value and CRLF, and has no other control character: one inside
+// a name or value would end the header, or the request. It becomes a space.
+internal import CLinux
+internal import Glibc
 
-public struct HeaderLines: Hashable, Sendable {
+public struct HeaderLines: Sendable {
   /// Room for those of an ordinary request, small enough for the allocator's quick lists.
-  private static let bytesUsual = 768
-  /// Each ends with CRLF.
+  private static let bytesUsual = 960
   private(set) var bytes: [UInt8] = []
+  private(set) var count = 0
+  private var lastStart = 0
 
   public init(_ headers: [HTTPHeader] = []) {
-    guard !headers.isEmpty else { return }
-    bytes.reserveCapacity(Self.bytesUsual)
     for header in headers { append(header.name, header.value) }
   }
 
-  mutating func reserve() { bytes.reserveCapacity(Self.bytesUsual) }
+  mutating func append(_ name: String, _ value: String) { append(name) { $0.append(text: value) } }
 
-  /// A line end inside a name or value would end the header, or the request: it becomes a space.
-  mutating func append(_ name: String, _ value: String) {
-    let start = bytes.count
+  /// - Parameter write: adds the value to the octets it is given.
+  mutating func append(_ name: String, _ write: (inout [UInt8]) -> Void) {
+    if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }
+    lastStart = bytes.count
     bytes.append(text: name)
-    bytes.append(UInt8(ascii: ":"))
-    bytes.append(Octet.space)
-    bytes.append(text: value)
-    bytes.removeLineEnds(from: start)
-    bytes.append(Octet.carriageReturn)
-    bytes.append(Octet.newline)
+    let nameEnd = bytes.count
+    bytes.append(text: ": ")
+    write(&bytes)
+    clean(nameEnd)
+    bytes.append(text: "\r\n")
+    count += 1
   }
 
-  /// One by one, as they were given.
+  private mutating func clean(_ nameEnd: Int) {
+    bytes.withUnsafeMutableBytes { bytes in
+      for index in lastStart..<nameEnd { bytes[index] = Octet.lower(bytes[index]) }
+      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: bytes[lastStart...]))
+    }
+  }
+
+  /// Takes the last one out again. - Precondition: not twice in a row.
+  mutating func removeLast() {
+    precondition(lastStart < bytes.count)
+    bytes.removeLast(bytes.count - lastStart)
+    count -= 1
+  }
+
+  // MARK: One by one
+
+  struct Line {
+    let name: UnsafeRawBufferPointer
+    let value: UnsafeRawBufferPointer
+
+    /// By name, octet by octet.
+    func precedes(_ other: Line) -> Bool {
+      guard let own = name.baseAddress, let others = other.name.baseAddress else { return name.isEmpty && !other.name.isEmpty }
+      let order = memcmp(own, others, min(name.count, other.name.count))
+      return order < 0 || order == 0 && name.count < other.name.count
+    }
+  }
+
+  /// All lines in the order of their names, which is that of a signature.
+  func withSorted<Result>(_ body: (UnsafeMutableBufferPointer<Line>) -> Result) -> Result {
+    bytes.withUnsafeBytes { bytes in
+      withUnsafeTemporaryAllocation(of: Line.self, capacity: count) { lines in
+        var at = 0
+        for index in 0..<count {
+          guard let end = Octet.firstNewline(bytes, from: at), let colon = Octet.firstColon(bytes, from: at) else {
+            preconditionFailure("a line without an end")
+          }
+          // A colon inside a name ends it, for who reads the line too, and no space follows.
+          let valueStart = bytes[colon + 1] == Octet.space ? colon + 2 : colon + 1
+          let line = Line(
+            name: UnsafeRawBufferPointer(rebasing: bytes[at..<colon]), value: UnsafeRawBufferPointer(rebasing: bytes[valueStart..<(end - 1)]))
+          lines.initializeElement(at: index, to: line)
+          at = end + 1
+        }
+        var lines = lines
+        lines.sort { $0.precedes($1) }
+        return body(lines)
+      }
+    }
+  }
+
+  /// As they were given.
   var list: [HTTPHeader] {
     bytes.split(separator: Octet.newline).compactMap { line in
       guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
       return HTTPHeader(String(decoding: line[..<colon], as: UTF8.self), String(decoding: line[(colon + 2)...].dropLast(), as: UTF8.self))
-    }
-  }
-}
-
-extension [UInt8] {
-  /// What would end a line of a head becomes a space.
-  mutating func removeLineEnds(from start: Int) {
-    withUnsafeMutableBytes { bytes in
-      // Nearly always there is nothing to do.
-      guard start < bytes.count, Octet.containControls(UnsafeRawBufferPointer(rebasing: bytes[start...])) else { return }
-      for index in start..<bytes.count where bytes[index] == Octet.newline || bytes[index] == Octet.carriageReturn || bytes[index] == 0 {
-        bytes[index] = Octet.space
-      }
     }
   }
 }

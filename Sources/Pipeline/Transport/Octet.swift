@@ -29,20 +29,21 @@ enum Octet {
     return false
   }
 
+  /// Makes each of them a space.
+  static func removeControls(_ bytes: UnsafeMutableRawBufferPointer) {
+    // Nearly always there are none.
+    guard containControls(UnsafeRawBufferPointer(bytes)) else { return }
+    for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x7F { bytes[index] = space }
+  }
+
   static func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(newline, bytes, from) }
-  static func firstSpace(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(space, bytes, from) }
+  static func firstColon(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(UInt8(ascii: ":"), bytes, from) }
+
+  static func has(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer) -> Bool { first(octet, bytes, 0) != nil }
 
   private static func first(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer, _ from: Int) -> Int? {
     guard from < bytes.count, let base = bytes.baseAddress, let found = memchr(base + from, Int32(octet), bytes.count - from) else { return nil }
     return UnsafeRawPointer(found) - base
-  }
-}
-
-extension String {
-  /// See `Octet.containControls`.
-  var hasControls: Bool {
-    var text = self
-    return text.withUTF8 { Octet.containControls(UnsafeRawBufferPointer($0)) }
   }
 }
 

@@ -12,11 +12,11 @@ enum RequestHead {
     bytes.append(Octet.space)
     let start = bytes.count
     bytes.append(text: request.target)
-    bytes.removeLineEnds(from: start)
+    bytes.removeControls(from: start)
     bytes.append(text: " HTTP/1.1\r\nhost: ")
     let host = bytes.count
     bytes.append(text: request.origin.hostHeader)
-    bytes.removeLineEnds(from: host)
+    bytes.removeControls(from: host)
     bytes.append(text: "\r\n")
     bytes.append(contentsOf: request.headers.bytes)
     switch request.body {
@@ -33,5 +33,12 @@ enum RequestHead {
     bytes.append(text: "content-length: ")
     bytes.append(text: String(length))
     bytes.append(text: "\r\n\r\n")
+  }
+}
+
+extension [UInt8] {
+  /// What would end a line of the head becomes a space.
+  fileprivate mutating func removeControls(from start: Int) {
+    withUnsafeMutableBytes { Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: $0[start...])) }
   }
 }

@@ -35,6 +35,8 @@ import Testing
       name: "list objects", query: "max-keys=2&prefix=J", signature: "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
   ]
 
+  private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
   @Test(arguments: examples) func publishedExamplesComeOut(_ example: Example) {
     let headers =
       example.headers + [
@@ -42,11 +44,11 @@ import Testing
         HTTPHeader("x-amz-date", Self.time),
       ]
     let request = CanonicalRequest(
-      method: example.method, path: example.path, query: example.query, headers: headers.sorted { $0.name < $1.name },
+      method: example.method, path: example.path, query: example.query, headers: HeaderLines(headers),
       payload: example.payload)
     let signer = SignatureV4(
       credentials: S3Credentials(accessKey: "AKIAIOSFODNN7EXAMPLE", secretKey: Self.secret), region: "us-east-1")
-    let authorization = signer.authorization(request, time: Self.time)
+    let authorization = text(signer.authorization(request, time: Self.time))
     #expect(authorization.hasSuffix("Signature=\(example.signature)"))
     #expect(authorization.hasPrefix("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "))
   }
@@ -63,16 +65,17 @@ import Testing
       credentials: S3Credentials(accessKey: "AKIDEXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), region: "us-east-1",
       service: "service")
     let request = CanonicalRequest(
-      method: "GET", path: "/", headers: [HTTPHeader("host", "example.amazonaws.com"), HTTPHeader("x-amz-date", "20150830T123600Z")],
+      method: "GET", path: "/",
+      headers: HeaderLines([HTTPHeader("host", "example.amazonaws.com"), HTTPHeader("x-amz-date", "20150830T123600Z")]),
       payload: CanonicalRequest.emptyPayload)
     #expect(
-      signer.authorization(request, time: "20150830T123600Z").hasSuffix(
+      text(signer.authorization(request, time: "20150830T123600Z")).hasSuffix(
         "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"))
   }
 
   @Test func aNewDayHasANewKey() {
     let signer = SignatureV4(credentials: S3Credentials(accessKey: "A", secretKey: "B"), region: "r")
-    let request = CanonicalRequest(method: "GET", path: "/", headers: [HTTPHeader("host", "h")], payload: CanonicalRequest.emptyPayload)
+    let request = CanonicalRequest(method: "GET", path: "/", headers: HeaderLines([HTTPHeader("host", "h")]), payload: CanonicalRequest.emptyPayload)
     let first = signer.authorization(request, time: "20130524T235959Z")
     let second = signer.authorization(request, time: "20130525T000000Z")
     #expect(first != second)
@@ -94,6 +97,7 @@ import Testing
 
   private func outgoing(_ request: S3Request, _ settings: S3Settings = settings) -> OutgoingRequest {
     let signer = SignatureV4(credentials: settings.credentials, region: settings.region)
+    var request = request
     return request.outgoing(
       settings, endpoint: S3Endpoint(settings.endpoints[0]), signature: signer, time: AmazonTime.basic(iso: "2013-05-24T00:00:00.000Z"))
   }
@@ -136,6 +140,25 @@ import Testing
     bare.headers.append("x-two", "")
     #expect(String(decoding: RequestHead.bytes(bare), as: UTF8.self) == "GET /a b HTTP/1.1\r\nhost: h\r\nx-one: 1 2\r\nx-two: \r\n\r\n")
     #expect(bare.headers.list == [HTTPHeader("x-one", "1 2"), HTTPHeader("x-two", "")])
+  }
+
+  /// However names are spelled and spaces stand, and whatever order they come in: as "Create a canonical request" of the AWS reference has it.
+  @Test func headersAreSignedByName() {
+    let signer = SignatureV4(credentials: S3Credentials(accessKey: "A", secretKey: "B"), region: "r")
+    func signature(_ headers: [HTTPHeader]) -> String {
+      let request = CanonicalRequest(method: "GET", path: "/", headers: HeaderLines(headers), payload: CanonicalRequest.emptyPayload)
+      return text(signer.authorization(request, time: Self.time))
+    }
+    let plain = signature([HTTPHeader("a", "1"), HTTPHeader("host", "h"), HTTPHeader("x-a", "2 3"), HTTPHeader("x-a-b", ""), HTTPHeader("x-b", "")])
+    #expect(plain.contains("SignedHeaders=a;host;x-a;x-a-b;x-b,"))
+    #expect(
+      signature([HTTPHeader("X-B", ""), HTTPHeader("x-a-b", "  "), HTTPHeader("X-a", "  2   3 "), HTTPHeader("HOST", "h"), HTTPHeader("a", "1")])
+        == plain)
+    #expect(signature([HTTPHeader("x-a:b", "c")]) == signature([HTTPHeader("x-a", "b: c")]), "as whoever reads that line understands it")
+    var lines = HeaderLines([HTTPHeader("a", "1"), HTTPHeader("b", "2")])
+    lines.removeLast()
+    lines.append("c", "3")
+    #expect(lines.list == [HTTPHeader("a", "1"), HTTPHeader("c", "3")] && lines.count == 2)
   }
 
   /// AWS's own implementation, from the environment of the S3 server the other tests use.

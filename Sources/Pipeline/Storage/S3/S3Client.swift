@@ -38,7 +38,7 @@ public final class S3Client {
   // MARK: Requests
 
   /// Starts a request; its answer, and errors of the connection, are for the caller to ask for.
-  func begin(_ request: S3Request) -> S3Exchange {
+  func begin(_ request: consuming S3Request) -> S3Exchange {
     let outgoing = request.outgoing(settings, endpoint: endpoints[endpointInUse], signature: signature, time: now())
     return S3Exchange(client: self, request: request, exchange: transport.begin(outgoing), endpoint: endpointInUse)
   }

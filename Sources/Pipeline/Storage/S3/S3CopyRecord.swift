@@ -49,20 +49,17 @@ struct S3CopyRecord: Hashable {
 
   // MARK: As a header
 
-  var headers: [HTTPHeader] {
-    [
-      HTTPHeader(Self.statusHeader, "REPLICA"), HTTPHeader(Self.versionHeader, versionId.map(VersionId.encode) ?? "null"),
-      HTTPHeader(Self.header, text),
-    ]
+  func write(to headers: inout HeaderLines) {
+    headers.append(Self.statusHeader, "REPLICA")
+    headers.append(Self.versionHeader, versionId.map(VersionId.encode) ?? "null")
+    headers.append(Self.header) { write(to: &$0) }
   }
 
-  private var text: String {
-    var text: [UInt8] = []
-    text.reserveCapacity(192)
-    text += Self.version.utf8
+  private func write(to text: inout [UInt8]) {
+    text.append(text: Self.version)
     func part(_ value: String) {
       text.append(UInt8(ascii: ";"))
-      text += value.utf8
+      text.append(text: value)
     }
     part(String(size))
     part(modifiedNs.map { String($0) } ?? "")
@@ -72,7 +69,6 @@ struct S3CopyRecord: Hashable {
     part(attributesHash)
     text.append(UInt8(ascii: ";"))
     if let versionId { URIEncoding.append(versionId, keepsSlash: false, to: &text) } else { text.append(UInt8(ascii: "-")) }
-    return String(decoding: text, as: UTF8.self)
   }
 
   private init?(text: String) {

@@ -21,11 +21,11 @@ enum WriteCondition: Hashable {
     self = .isStill(etag)
   }
 
-  var headers: [HTTPHeader] {
+  func write(to headers: inout HeaderLines) {
     switch self {
-    case .none: []
-    case .isAbsent: [HTTPHeader("if-none-match", "*")]
-    case .isStill(let etag): [HTTPHeader("if-match", etag)]
+    case .none: break
+    case .isAbsent: headers.append("if-none-match", "*")
+    case .isStill(let etag): headers.append("if-match", etag)
     }
   }
 }

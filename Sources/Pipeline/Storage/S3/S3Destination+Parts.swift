@@ -34,8 +34,8 @@ extension S3Destination {
   }
 
   private func beginUpload(_ copy: S3Copy, _ info: ObjectInfo) async throws(StoreError) -> Upload {
-    let request = S3Request(
-      "POST", placement.bucket, copy.key, query: [("uploads", "")], headers: headers(copy, info), body: .bytes([]))
+    var request = S3Request("POST", placement.bucket, copy.key, query: [("uploads", "")], body: .bytes([]))
+    write(copy, info, to: &request.headers)
     let root = try client.document(try await client.perform(request), request)
     guard let id = root.text("UploadId"), !id.isEmpty else {
       throw StoreError(.targetRefused, isRetryable: true, "\(request.name): no upload id in the answer")
@@ -131,8 +131,9 @@ extension S3Destination {
   private func complete(_ upload: Upload, _ copy: S3Copy, _ parts: [MD5Digest]) async throws(StoreError) -> String? {
     let lines = parts.enumerated().map { "<Part><PartNumber>\($0.offset + 1)</PartNumber><ETag>\"\($0.element.hex)\"</ETag></Part>" }
     let xml = Array("<CompleteMultipartUpload>\(lines.joined())</CompleteMultipartUpload>".utf8)
-    let headers = [HTTPHeader("content-type", "application/xml")] + copy.condition.headers
-    let request = S3Request("POST", placement.bucket, upload.key, query: [("uploadId", upload.id)], headers: headers, body: .bytes(xml))
+    var request = S3Request("POST", placement.bucket, upload.key, query: [("uploadId", upload.id)], body: .bytes(xml))
+    request.headers.append("content-type", "application/xml")
+    copy.condition.write(to: &request.headers)
     let answer = try await client.perform(request)
     let root = try client.document(answer, request)
     guard root.name == "CompleteMultipartUploadResult" else {

@@ -85,8 +85,11 @@ extension S3Destination {
   }
 
   private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ body: S3Request.Body) -> S3Exchange {
-    let headers = headers(copy, info) + [HTTPHeader("content-md5", md5.base64)] + copy.condition.headers
-    return client.begin(S3Request("PUT", placement.bucket, copy.key, headers: headers, body: body))
+    var request = S3Request("PUT", placement.bucket, copy.key, body: body)
+    write(copy, info, to: &request.headers)
+    request.headers.append("content-md5") { md5.appendBase64(to: &$0) }
+    copy.condition.write(to: &request.headers)
+    return client.begin(request)
   }
 
   /// Reads the answer of a PUT and believes it only if it names the same bytes.

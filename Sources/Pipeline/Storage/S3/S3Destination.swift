@@ -190,12 +190,11 @@ public final class S3Destination: ObjectDestination {
 
   // MARK: Helpers of the steps
 
-  /// Headers of a request that begins a copy.
-  func headers(_ copy: S3Copy, _ info: ObjectInfo) -> [HTTPHeader] {
-    var headers = copy.attributes.s3Headers
-    headers += S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes).headers
-    if let storageClass = placement.storageClass { headers.append(HTTPHeader("x-amz-storage-class", storageClass)) }
-    return headers
+  /// Adds what a request that begins a copy says of it.
+  func write(_ copy: S3Copy, _ info: ObjectInfo, to headers: inout HeaderLines) {
+    copy.attributes.write(to: &headers)
+    S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes).write(to: &headers)
+    if let storageClass = placement.storageClass { headers.append("x-amz-storage-class", storageClass) }
   }
 
   func mismatch(_ copy: S3Copy, _ what: String) -> StoreError {

@@ -68,10 +68,10 @@ extension ObjectAttributes {
   }
 
   /// As headers of a request that makes an object.
-  var s3Headers: [HTTPHeader] {
-    var headers = (system + user).map { HTTPHeader($0.name, $0.value) }
-    if !tags.isEmpty { headers.append(HTTPHeader("x-amz-tagging", URIEncoding.form(tags.map { ($0.name, $0.value) }))) }
-    return headers
+  func write(to headers: inout HeaderLines) {
+    for pair in system { headers.append(pair.name, pair.value) }
+    for pair in user { headers.append(pair.name, pair.value) }
+    if !tags.isEmpty { headers.append("x-amz-tagging", URIEncoding.form(tags.map { ($0.name, $0.value) })) }
   }
 }
 

@@ -76,8 +76,6 @@ struct S3Request {
     case streamed(length: Int64)
   }
 
-  private static let hostName = "host"
-
   var method: String
   var bucket: String
   /// Empty for the bucket itself.
@@ -85,7 +83,7 @@ struct S3Request {
   /// Sub-resources and parameters, not encoded.
   var query: [(String, String)] = []
   /// Besides those every request has.
-  var headers: [HTTPHeader] = []
+  var headers = HeaderLines()
   var body = Body.none
   /// Of the answer's body, where it is known; a hint.
   var expectedBytes: Int64?
@@ -97,7 +95,7 @@ struct S3Request {
     self.bucket = bucket
     self.key = key
     self.query = query
-    self.headers = headers
+    self.headers = HeaderLines(headers)
     self.body = body
   }
 
@@ -111,9 +109,9 @@ struct S3Request {
       .map { "\($0.0)=\($0.1)" }.joined(separator: "&")
   }
 
-  /// Signs and addresses it.
+  /// Signs and addresses it. Its headers leave with what is returned.
   /// - Parameter time: now, as `AmazonTime.basic` writes it.
-  func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, time: String) -> OutgoingRequest {
+  mutating func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, time: String) -> OutgoingRequest {
     var origin = endpoint.origin
     var path: [UInt8] = []
     path.reserveCapacity(bucket.utf8.count + key.utf8.count + 16)
@@ -140,21 +138,17 @@ struct S3Request {
       payload = CanonicalRequest.unsignedPayload
       outgoingBody = .streamed(length: length)
     }
-    var signed: [HTTPHeader] = []
-    signed.reserveCapacity(headers.count + 4)
-    signed += headers
-    for index in signed.indices where !signed[index].isCanonical { signed[index] = signed[index].canonical }
-    signed.append(HTTPHeader(Self.hostName, origin.hostHeader))
-    signed.append(HTTPHeader("x-amz-content-sha256", payload))
-    signed.append(HTTPHeader("x-amz-date", time))
-    if let token = settings.credentials.sessionToken { signed.append(HTTPHeader("x-amz-security-token", token)) }
-    signed.sort { $0.name < $1.name }
-    let canonical = CanonicalRequest(method: method, path: pathText, query: queryText, headers: signed, payload: payload)
     var lines = HeaderLines()
-    lines.reserve()
-    // The host's is the transport's.
-    for header in signed where header.name != Self.hostName { lines.append(header.name, header.value) }
-    lines.append("authorization", signature.authorization(canonical, time: time))
+    swap(&lines, &headers)
+    lines.append("x-amz-content-sha256", payload)
+    lines.append("x-amz-date", time)
+    if let token = settings.credentials.sessionToken { lines.append("x-amz-security-token", token) }
+    lines.append("host", origin.hostHeader)
+    let authorization = signature.authorization(
+      CanonicalRequest(method: method, path: pathText, query: queryText, headers: lines, payload: payload), time: time)
+    // The host's is the transport's to write.
+    lines.removeLast()
+    lines.append("authorization") { $0.append(contentsOf: authorization) }
     var outgoing = OutgoingRequest(
       method: method, origin: origin, target: queryText.isEmpty ? pathText : "\(pathText)?\(queryText)", body: outgoingBody,
       caFile: settings.caFile)
@@ -162,14 +156,5 @@ struct S3Request {
     // A PUT or DELETE is answered with a few lines.
     outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
     return outgoing
-  }
-}
-
-extension HTTPHeader {
-  /// Named in lower case, and of a value that may stand in a header: a control character would end it, or the request.
-  fileprivate var isCanonical: Bool { !value.hasControls && !name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) } }
-
-  fileprivate var canonical: HTTPHeader {
-    HTTPHeader(name.lowercased(), String(decoding: value.utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self))
   }
 }

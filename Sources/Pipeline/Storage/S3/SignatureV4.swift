@@ -30,8 +30,8 @@ struct CanonicalRequest {
   var path: String
   /// Percent-encoded and sorted, as sent; empty without one.
   var query = ""
-  /// Names in lower case, sorted.
-  var headers: [HTTPHeader]
+  /// All that are signed, that of the host among them.
+  var headers: HeaderLines
   var payload: String
 
   /// Puts the names of the headers, and the whole text that is signed, into buffers that are empty.
@@ -42,13 +42,15 @@ struct CanonicalRequest {
     text.append(Octet.newline)
     text.append(text: query)
     text.append(Octet.newline)
-    for header in headers {
-      if !names.isEmpty { names.append(UInt8(ascii: ";")) }
-      names.append(text: header.name)
-      text.append(text: header.name)
-      text.append(UInt8(ascii: ":"))
-      Self.append(words: header.value, to: &text)
-      text.append(Octet.newline)
+    headers.withSorted { lines in
+      for line in lines {
+        if !names.isEmpty { names.append(UInt8(ascii: ";")) }
+        names.append(contentsOf: line.name)
+        text.append(contentsOf: line.name)
+        text.append(UInt8(ascii: ":"))
+        Self.append(words: line.value, to: &text)
+        text.append(Octet.newline)
+      }
     }
     text.append(Octet.newline)
     text.append(contentsOf: names)
@@ -57,15 +59,13 @@ struct CanonicalRequest {
   }
 
   /// As a header is signed: runs of spaces as one, none at the ends.
-  private static func append(words value: String, to text: inout [UInt8]) {
+  private static func append(words value: UnsafeRawBufferPointer, to text: inout [UInt8]) {
+    guard Octet.has(Octet.space, value) else { return text.append(contentsOf: value) }
     let start = text.count
-    text.append(text: value)
-    guard text.withUnsafeBytes({ Octet.firstSpace($0, from: start) }) != nil else { return }
-    text.removeLast(text.count - start)
     var isSpace = true
-    for byte in value.utf8 {
-      if byte != UInt8(ascii: " ") || !isSpace { text.append(byte) }
-      isSpace = byte == UInt8(ascii: " ")
+    for byte in value {
+      if byte != Octet.space || !isSpace { text.append(byte) }
+      isSpace = byte == Octet.space
     }
     if isSpace, text.count > start { text.removeLast() }
   }
@@ -94,7 +94,7 @@ final class SignatureV4 {
 
   /// The value of the Authorization header.
   /// - Parameter time: `20130524T000000Z`, also the value of the signed `x-amz-date`.
-  func authorization(_ request: CanonicalRequest, time: String) -> String {
+  func authorization(_ request: CanonicalRequest, time: String) -> [UInt8] {
     if !time.utf8.starts(with: day.utf8) || day.isEmpty { setDay(String(time.prefix(8))) }
     names.removeAll(keepingCapacity: true)
     canonical.removeAll(keepingCapacity: true)
@@ -112,7 +112,7 @@ final class SignatureV4 {
     text.append(contentsOf: names)
     text.append(text: ", Signature=")
     Hex.append(code, to: &text)
-    return String(decoding: text, as: UTF8.self)
+    return text
   }
 
   private func setDay(_ day: String) {
