@@ -7,11 +7,7 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
   let high: UInt64
   let low: UInt64
 
-  init(bytes: [UInt8]) {
-    precondition(bytes.count == 16)
-    high = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
-    low = bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
-  }
+  fileprivate init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
   /// - Parameter hex: 32 hex digits, either case; nil for anything else (an ETag of a multipart object, for example).
   public init?(hex: some StringProtocol) {
@@ -25,18 +21,12 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Lower-case hex.
-  public var hex: String { Hex.text(bytes) }
+  public var hex: String { withBytes { Hex.text($0) } }
   public var description: String { hex }
 
-  /// 16 bytes.
-  var bytes: [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
-      for index in 0..<8 {
-        buffer[index] = UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64(index)))
-        buffer[8 + index] = UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64(index)))
-      }
-      count = 16
-    }
+  /// Lends its 16 bytes.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { body($0) }
   }
 
   private static let base64Alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
@@ -76,10 +66,12 @@ public final class MD5 {
 
   /// The digest of what was added since the start; starts anew.
   public func finish() -> MD5Digest {
-    var bytes = [UInt8](repeating: 0, count: 16)
-    precondition(MD5_Final(&bytes, &context) == 1, "MD5_Final")
+    var words: (high: UInt64, low: UInt64) = (0, 0)
+    withUnsafeMutableBytes(of: &words) { bytes in
+      precondition(MD5_Final(bytes.bindMemory(to: UInt8.self).baseAddress, &context) == 1, "MD5_Final")
+    }
     start()
-    return MD5Digest(bytes: bytes)
+    return MD5Digest(high: UInt64(bigEndian: words.high), low: UInt64(bigEndian: words.low))
   }
 }
 
@@ -129,25 +121,25 @@ struct SHA256 {
 
   mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
 
-  /// Ends it.
-  mutating func finish() -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: Self.digestBytes) { buffer, count in
-      precondition(SHA256_Final(buffer.baseAddress, &context) == 1, "SHA256_Final")
-      count = Self.digestBytes
+  /// Ends it, and lends the digest.
+  mutating func finish<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.digestBytes) { digest in
+      precondition(SHA256_Final(digest.baseAddress, &context) == 1, "SHA256_Final")
+      return body(UnsafeRawBufferPointer(digest))
     }
   }
 
-  static func digest(_ bytes: [UInt8]) -> [UInt8] {
+  static func withDigest<Result>(of bytes: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     var digest = SHA256()
     digest.add(bytes)
-    return digest.finish()
+    return digest.finish(body)
   }
 
   /// Lower-case hex of the digest.
-  static func hex(_ bytes: [UInt8]) -> String { Hex.text(digest(bytes)) }
+  static func hex(_ bytes: [UInt8]) -> String { withDigest(of: bytes) { Hex.text($0) } }
 
   /// RFC 2104.
-  static func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] { HMACKey(key).code(text) }
+  static func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] { HMACKey(key).withCode(of: text) { Array($0) } }
 }
 
 /// A key of HMAC-SHA-256 with its two blocks digested already: a code then costs two digests, not four.
@@ -156,7 +148,7 @@ struct HMACKey {
   private let outer: SHA256
 
   init(_ key: [UInt8]) {
-    let key = key.count > SHA256.blockBytes ? SHA256.digest(key) : key
+    let key = key.count > SHA256.blockBytes ? SHA256.withDigest(of: key) { Array($0) } : key
     func start(_ pad: UInt8) -> SHA256 {
       var block = [UInt8](repeating: pad, count: SHA256.blockBytes)
       for (index, byte) in key.enumerated() { block[index] ^= byte }
@@ -168,10 +160,10 @@ struct HMACKey {
     outer = start(0x5C)
   }
 
-  func code(_ text: [UInt8]) -> [UInt8] {
+  func withCode<Result>(of text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     var (inner, outer) = (inner, outer)
     inner.add(text)
-    outer.add(inner.finish())
-    return outer.finish()
+    inner.finish { outer.add($0) }
+    return outer.finish(body)
   }
 }

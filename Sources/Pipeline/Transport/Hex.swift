@@ -2,7 +2,7 @@
 
 enum Hex {
   /// Lower-case.
-  static func text(_ bytes: [UInt8]) -> String {
+  static func text(_ bytes: UnsafeRawBufferPointer) -> String {
     String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in
       for index in bytes.indices {
         buffer[2 * index] = digit(bytes[index] >> 4)
@@ -13,7 +13,7 @@ enum Hex {
   }
 
   /// Lower-case.
-  static func append(_ bytes: [UInt8], to text: inout [UInt8]) {
+  static func append(_ bytes: UnsafeRawBufferPointer, to text: inout [UInt8]) {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bytes.count * 2) { digits in
       for index in bytes.indices {
         digits.initializeElement(at: 2 * index, to: digit(bytes[index] >> 4))

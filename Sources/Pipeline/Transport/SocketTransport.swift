@@ -17,8 +17,13 @@ public final class SocketTransport: Transport, TimerTarget {
   let limits: TransportLimits
   /// Received into by all connections, one after the other.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: SocketConnection.scratchBytes, alignment: 64)
-  /// By origin, the one used last at the end.
-  private var idle: [String: [SocketConnection]] = [:]
+  /// Those to one origin, the one used last at the end. A class: a change of an array inside a dictionary allocates.
+  private final class IdleConnections {
+    var list: [SocketConnection] = []
+  }
+
+  /// By the origin's URL.
+  private var idle: [String: IdleConnections] = [:]
   private(set) var idleCount = 0
   private var exchanges: [SocketExchange] = []
   private var clock: TimerToken?
@@ -41,7 +46,7 @@ public final class SocketTransport: Transport, TimerTarget {
     guard !isClosed else { return }
     for exchange in exchanges { exchange.cancel() }
     isClosed = true
-    for connections in idle.values { for connection in connections { connection.close() } }
+    for there in idle.values { for connection in there.list { connection.close() } }
     idle.removeAll()
     idleCount = 0
     if let clock { reactor.cancel(clock) }
@@ -76,7 +81,7 @@ public final class SocketTransport: Transport, TimerTarget {
 
   /// Gives the exchange an idle connection, or a new one.
   func assign(_ exchange: SocketExchange) {
-    if let connection = idle[exchange.origin.url]?.popLast() {
+    if let connection = idle[exchange.origin.url]?.list.popLast() {
       idleCount -= 1
       connection.begin(exchange)
     } else {
@@ -103,14 +108,17 @@ public final class SocketTransport: Transport, TimerTarget {
   func giveBack(_ connection: SocketConnection) {
     guard !isClosed, idleCount < limits.idleConnectionsMax else { return connection.close() }
     connection.idleSince = reactor.now
-    idle[connection.origin.url, default: []].append(connection)
     idleCount += 1
+    if let there = idle[connection.origin.url] { return there.list.append(connection) }
+    let there = IdleConnections()
+    there.list.append(connection)
+    idle[connection.origin.url] = there
   }
 
   /// An idle connection that can serve no more.
   func forget(_ connection: SocketConnection) {
-    if let index = idle[connection.origin.url]?.firstIndex(where: { $0 === connection }) {
-      idle[connection.origin.url]?.remove(at: index)
+    if let there = idle[connection.origin.url], let index = there.list.firstIndex(where: { $0 === connection }) {
+      there.list.remove(at: index)
       idleCount -= 1
     }
     connection.close()
@@ -131,10 +139,10 @@ public final class SocketTransport: Transport, TimerTarget {
       exchange.finish(.failure(TransportError(.stalled, "\(exchange.origin): no progress for \(limits.stalledSecondsMax) s")))
     }
     let oldest = reactor.now.ns - Self.idleMax.nanoseconds
-    for (origin, connections) in idle {
-      let expired = connections.prefix { $0.idleSince.ns < oldest }
-      guard !expired.isEmpty else { continue }
-      idle[origin] = expired.count == connections.count ? nil : Array(connections[expired.endIndex...])
+    for (origin, there) in idle {
+      let expired = there.list.prefix { $0.idleSince.ns < oldest }
+      there.list.removeFirst(expired.count)
+      if there.list.isEmpty { idle[origin] = nil }
       idleCount -= expired.count
       for connection in expired { connection.close() }
     }

@@ -60,13 +60,13 @@ public final class StoreReplicator: EntryReplicator {
         let receipt = outcome.receipt
         isCopied = outcome.isOurDoing
         return WorkResult(
-          await succeeded(outcome, request, sites: allSites ?? entry.sites), targetVersionId: receipt?.targetVersionId,
+          await succeeded(outcome, request, entry), targetVersionId: receipt?.targetVersionId,
           source: receipt?.source)
       }
-      if error.reason == .sourceNotFound { return WorkResult(await gone(request, sites: allSites ?? entry.sites)) }
+      if error.reason == .sourceNotFound { return WorkResult(await gone(request, entry)) }
       if isHeld, error.isOutage, error.side == .target, error.isRetryable, Instant.nowUncached() - course.start < Self.outageMax { continue }
       guard let rest = course.rest(after: error, policy) else {
-        return WorkResult(await failed(error, request, attempts: course.attempts, sites: allSites ?? entry.sites))
+        return WorkResult(await failed(error, request, entry, attempts: course.attempts))
       }
       await Reactor.current?.pause(for: rest)
       course.worked += rest
@@ -102,12 +102,12 @@ public final class StoreReplicator: EntryReplicator {
     return false
   }
 
-  private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest, sites: [String]) async -> WorkOutcome {
+  private func succeeded(_ outcome: ReplicationOutcome, _ request: ObjectRequest, _ entry: ReplicationEntry) async -> WorkOutcome {
     if let failedList, let error = await failedList.clear(FailedVersion(request)) {
-      return await failed(.records(error), request, attempts: 1, sites: sites)
+      return await failed(.records(error), request, entry, attempts: 1)
     }
-    if let info = outcome.receipt?.source, let error = set(.completed, request, sites, info) {
-      return await failed(error, request, attempts: 1, sites: sites)
+    if let info = outcome.receipt?.source, let error = set(.completed, request, entry, info) {
+      return await failed(error, request, entry, attempts: 1)
     }
     switch outcome {
     case .copied(let receipt), .adopted(let receipt): return .done(bytes: receipt.bytes)
@@ -118,14 +118,14 @@ public final class StoreReplicator: EntryReplicator {
   }
 
   /// Deleted before it was copied (BB 5.4, outcome ObjNotFound at the source): whatever it was listed for is over as well.
-  private func gone(_ request: ObjectRequest, sites: [String]) async -> WorkOutcome {
+  private func gone(_ request: ObjectRequest, _ entry: ReplicationEntry) async -> WorkOutcome {
     if let failedList, let error = await failedList.clear(FailedVersion(request)) {
-      return await failed(.records(error), request, attempts: 1, sites: sites)
+      return await failed(.records(error), request, entry, attempts: 1)
     }
     return .skipped(.sourceGone)
   }
 
-  private func failed(_ error: StoreError, _ request: ObjectRequest, attempts: Int, sites: [String]) async -> WorkOutcome {
+  private func failed(_ error: StoreError, _ request: ObjectRequest, _ entry: ReplicationEntry, attempts: Int) async -> WorkOutcome {
     var failure = ReplicationFailure(
       bucket: request.bucket, key: request.key, versionId: request.versionId, code: error.code, message: error.message,
       attempts: attempts)
@@ -133,7 +133,7 @@ public final class StoreReplicator: EntryReplicator {
     if let failedList, let trouble = await failedList.record(record) {
       failure.message += "; and the failed list could not be written: \(trouble)"
     }
-    if let trouble = set(.failed, request, sites, ObjectInfo(size: request.size)) {
+    if let trouble = set(.failed, request, entry, ObjectInfo(size: request.size)) {
       failure.message += "; and its status could not be written: \(trouble.message)"
     }
     return .failed(failure)
@@ -141,11 +141,12 @@ public final class StoreReplicator: EntryReplicator {
 
   /// A few system calls on the source file. - Returns: why it could not be set; a file that changed since is no trouble.
   private func set(
-    _ new: ReplicationStatus, _ request: ObjectRequest, _ sites: [String], _ info: ObjectInfo
+    _ new: ReplicationStatus, _ request: ObjectRequest, _ entry: ReplicationEntry, _ info: ObjectInfo
   ) -> StoreError? {
     guard let status, !request.isDeleteMarker else { return nil }
     do throws(StoreError) {
-      _ = try status.set(new, site: site, bucket: request.bucket, key: request.key, sites: sites, info: info)
+      _ = try status.set(
+        new, site: site, bucket: request.bucket, key: request.key, sites: allSites ?? entry.sites, info: info)
       return nil
     } catch {
       // Gone, or unreadable: that is what the failure itself says.

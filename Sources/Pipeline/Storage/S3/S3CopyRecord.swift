@@ -64,7 +64,7 @@ struct S3CopyRecord: Hashable {
     part(String(size))
     part(modifiedNs.map { String($0) } ?? "")
     text.append(UInt8(ascii: ";"))
-    if let md5 { Hex.append(md5.bytes, to: &text) }
+    md5?.withBytes { Hex.append($0, to: &text) }
     part(lastModified)
     part(attributesHash)
     text.append(UInt8(ascii: ";"))
@@ -123,6 +123,6 @@ extension ObjectAttributes {
     add(0, system)
     add(1, user)
     add(2, tags)
-    return Hex.text(Array(SHA256.digest(text).prefix(6)))
+    return SHA256.withDigest(of: text) { Hex.text(UnsafeRawBufferPointer(rebasing: $0.prefix(6))) }
   }
 }

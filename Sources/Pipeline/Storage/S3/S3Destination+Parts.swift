@@ -165,7 +165,7 @@ extension MD5Digest {
   /// The MD5 over the MD5s of parts, as in the ETag of an object made of them.
   static func ofParts(_ parts: [MD5Digest]) -> MD5Digest {
     let md5 = MD5()
-    parts.flatMap(\.bytes).withUnsafeBytes { md5.add($0) }
+    for part in parts { part.withBytes { md5.add($0) } }
     return md5.finish()
   }
 }

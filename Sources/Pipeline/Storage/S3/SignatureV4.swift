@@ -84,7 +84,7 @@ final class SignatureV4 {
   /// The header's value up to the names of the headers, of that day.
   private var prefix: [UInt8] = []
   /// Used again and again.
-  private var (names, canonical, text): ([UInt8], [UInt8], [UInt8]) = ([], [], [])
+  private var (names, canonical, text, value): ([UInt8], [UInt8], [UInt8], [UInt8]) = ([], [], [], [])
 
   init(credentials: S3Credentials, region: String, service: String = "s3") {
     self.credentials = credentials
@@ -105,14 +105,13 @@ final class SignatureV4 {
     text.append(Octet.newline)
     text.append(contentsOf: scope)
     text.append(Octet.newline)
-    Hex.append(SHA256.digest(canonical), to: &text)
-    let code = key.code(text)
-    text.removeAll(keepingCapacity: true)
-    text.append(contentsOf: prefix)
-    text.append(contentsOf: names)
-    text.append(text: ", Signature=")
-    Hex.append(code, to: &text)
-    return text
+    SHA256.withDigest(of: canonical) { Hex.append($0, to: &text) }
+    value.removeAll(keepingCapacity: true)
+    value.append(contentsOf: prefix)
+    value.append(contentsOf: names)
+    value.append(text: ", Signature=")
+    key.withCode(of: text) { Hex.append($0, to: &value) }
+    return value
   }
 
   private func setDay(_ day: String) {
