@@ -28,7 +28,8 @@ public struct LocationOptions: Sendable {
   public static let commitAnswerMax = Duration.seconds(10)
   /// So many more entries than may run or wait, for those whose task has ended and whose dead letter or status is not acknowledged
   /// (ours): else a location with few places would stand still while the brokers answer. They may fill all places there are.
-  public static let acknowledgingExtra = 256
+  /// With what messages wait for each other (`ProducerConfiguration.lingerMs`) and 30 ms for the brokers, enough for 10,000 a second.
+  public static let acknowledgingExtra = 512
 
   public var site: String
   public var limits: KeyedScheduler.Limits

@@ -78,7 +78,9 @@ struct MetricsPage {
   }
 
   /// False: nothing that begins so is wanted, and need not be put together.
-  func shows(anyOf prefix: String) -> Bool { families.isEmpty || families.contains { $0.hasPrefix(prefix) } }
+  func shows(anyOf prefixes: String...) -> Bool {
+    families.isEmpty || families.contains { family in prefixes.contains { family.hasPrefix($0) } }
+  }
 
   mutating func family(_ name: String, _ kind: Kind, _ help: String) {
     isShown = families.isEmpty || families.contains(name)

@@ -14,19 +14,22 @@ final class NodeMetrics: PrometheusProvider {
 
   func render(_ families: Set<String>, into text: inout [UInt8]) {
     var page = MetricsPage(families, byteCount: families.isEmpty ? lastCount : 0)
-    replication(&page)
-    populator(&page)
-    entries(&page)
-    gaps(&page)
-    gauges(&page)
+    // Whoever asks for one family, perhaps many times a second, does not wait for what others are made of (descriptors, histograms).
+    if page.shows(anyOf: "s3_replication_") {
+      replication(&page)
+      populator(&page)
+    }
+    if page.shows(anyOf: "downbeat_entries_") { entries(&page) }
+    if page.shows(anyOf: "downbeat_gap_") { gaps(&page) }
+    if page.shows(anyOf: "downbeat_in_flight", "downbeat_location_state", "downbeat_assigned_") { gauges(&page) }
     if page.shows(anyOf: "s3_backbeat_queue_") { queues(&page) }
-    breakers(&page)
-    kafka(&page)
+    if page.shows(anyOf: "s3_circuit_breaker") { breakers(&page) }
+    if page.shows(anyOf: "downbeat_fetch_", "downbeat_kafka_") { kafka(&page) }
     if page.shows(anyOf: "rdkafka_") { librdkafka(&page) }
-    statusProcessor(&page)
-    controlPlane(&page)
-    reactor(&page)
-    process(&page)
+    if page.shows(anyOf: "s3_replication_", "downbeat_status_") { statusProcessor(&page) }
+    if page.shows(anyOf: "downbeat_state_store_", "downbeat_control_", "downbeat_location_nodes", "downbeat_schedules_") { controlPlane(&page) }
+    if page.shows(anyOf: "downbeat_reactor_", "downbeat_outbox_") { reactor(&page) }
+    if page.shows(anyOf: "process_") { process(&page) }
     if families.isEmpty { lastCount = page.bytes.count }
     // Megabytes, where there are a thousand partitions.
     if text.isEmpty { text = page.bytes } else { text += page.bytes }
