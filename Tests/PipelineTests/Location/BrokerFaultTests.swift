@@ -207,7 +207,13 @@ private struct Faults {
       try faults.end()
       let doneMeanwhile = book.doneCount() - count + Self.entriesEachRound
       try #require(bench.reactor.runUntil(within: .seconds(30)) { book.doneCount() == count }, "\(comment())")
-      try #require(bench.reactor.runUntil(within: .seconds(30)) { bench.isAllCommitted() }, "\(comment())")
+      if !bench.reactor.runUntil(within: .seconds(30), { bench.isAllCommitted() }) {
+        // Seen once in some hundred runs beside many other tests. Late or never: that tells where to look.
+        let then = comment()
+        let isLate = bench.reactor.runUntil(within: .seconds(120)) { bench.isAllCommitted() }
+        Issue.record("not committed 30 s after the last fault, \(isLate ? "but later" : "nor in two minutes more"): \(then)")
+        break
+      }
       #expect(book.problems == [], "\(comment())")
       let counters = bench.location.counters
       #expect(counters.gapEntries == 0 && counters.deadLettered == 0 && counters.failed == 0, "\(comment())")
