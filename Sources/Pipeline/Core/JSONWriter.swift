@@ -108,9 +108,7 @@ public struct JSONWriter: Sendable {
     let utf8 = text.utf8
     // Nearly all are ASCII without anything to escape; else it is looked at byte by byte.
     if ByteScan.special(utf8.span, 0) == utf8.count {
-      // In one copy: an append of `utf8` goes through an iterator. Unsafe: the pointer does not outlive the call.
-      let isDone: Void? = unsafe utf8.withContiguousStorageIfAvailable { unsafe bytes.append(contentsOf: $0) }
-      if isDone == nil { bytes.append(contentsOf: utf8) }
+      bytes.append(text: text)
     } else {
       for byte in utf8 { escaped(byte) }
     }

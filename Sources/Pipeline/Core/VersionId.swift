@@ -74,17 +74,8 @@ public enum VersionId {
   private static func base62(_ number: UInt64, into text: inout [UInt8], _ range: Range<Int>) {
     var rest = number
     for index in range.reversed() {
-      text[index] = digit(UInt8(rest % 62))
+      text[index] = alphabet[Int(rest % 62)]
       rest /= 62
-    }
-  }
-
-  /// As `alphabet` has it; reading that costs more.
-  private static func digit(_ value: UInt8) -> UInt8 {
-    switch value {
-    case 0..<10: UInt8(ascii: "0") + value
-    case 10..<36: UInt8(ascii: "a") - 10 + value
-    default: UInt8(ascii: "A") - 36 + value
     }
   }
 

@@ -1,6 +1,7 @@
 // MD5 (what S3 and Backbeat name contents by) and SHA-256 (names of sidecar files), by OpenSSL. MD5 proves that bytes
 // arrived as they were read; nobody relies on it against a forger.
 internal import COpenSSL
+internal import PipelineCore
 
 /// The MD5 of something, 16 bytes.
 public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {

@@ -4,13 +4,13 @@
 // a name or value would end the header, or the request. It becomes a space.
 internal import CLinux
 internal import Glibc
+internal import PipelineCore
 
 public struct HeaderLines: Sendable {
   /// Room for those of an ordinary request, small enough for the allocator's quick lists.
   private static let bytesUsual = 960
   private(set) var bytes: [UInt8] = []
   private(set) var count = 0
-  private var lastStart = 0
 
   public init(_ headers: [HTTPHeader] = []) {
     for header in headers { append(header.name, header.value) }
@@ -21,27 +21,23 @@ public struct HeaderLines: Sendable {
   /// - Parameter write: adds the value to the octets it is given.
   mutating func append(_ name: String, _ write: (inout [UInt8]) -> Void) {
     if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }
-    lastStart = bytes.count
+    let start = bytes.count
     bytes.append(text: name)
     let nameEnd = bytes.count
     bytes.append(text: ": ")
     write(&bytes)
-    clean(nameEnd)
+    bytes.withUnsafeMutableBytes { bytes in
+      for index in start..<nameEnd { bytes[index] = Octet.lower(bytes[index]) }
+      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+    }
     bytes.append(text: "\r\n")
     count += 1
   }
 
-  private mutating func clean(_ nameEnd: Int) {
-    bytes.withUnsafeMutableBytes { bytes in
-      for index in lastStart..<nameEnd { bytes[index] = Octet.lower(bytes[index]) }
-      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: bytes[lastStart...]))
-    }
-  }
-
-  /// Takes the last one out again. - Precondition: not twice in a row.
+  /// Takes the last one out again. - Precondition: there is one.
   mutating func removeLast() {
-    precondition(lastStart < bytes.count)
-    bytes.removeLast(bytes.count - lastStart)
+    let start = bytes.dropLast().lastIndex(of: Octet.newline).map { $0 + 1 } ?? 0
+    bytes.removeLast(bytes.count - start)
     count -= 1
   }
 
@@ -63,19 +59,11 @@ public struct HeaderLines: Sendable {
   func withSorted<Result>(_ body: (UnsafeMutableBufferPointer<Line>) -> Result) -> Result {
     bytes.withUnsafeBytes { bytes in
       withUnsafeTemporaryAllocation(of: Line.self, capacity: count) { lines in
-        var at = 0
-        for index in 0..<count {
-          guard let end = Octet.firstNewline(bytes, from: at), let colon = Octet.firstColon(bytes, from: at) else {
-            preconditionFailure("a line without an end")
-          }
-          // A colon inside a name ends it, for who reads the line too, and no space follows.
-          let valueStart = bytes[colon + 1] == Octet.space ? colon + 2 : colon + 1
-          let line = Line(
-            name: UnsafeRawBufferPointer(rebasing: bytes[at..<colon]), value: UnsafeRawBufferPointer(rebasing: bytes[valueStart..<(end - 1)]))
-          lines.initializeElement(at: index, to: line)
-          at = end + 1
+        var (lines, filled) = (lines, 0)
+        Self.forEach(bytes) { line in
+          lines.initializeElement(at: filled, to: line)
+          filled += 1
         }
-        var lines = lines
         lines.sort { $0.precedes($1) }
         return body(lines)
       }
@@ -84,9 +72,20 @@ public struct HeaderLines: Sendable {
 
   /// As they were given.
   var list: [HTTPHeader] {
-    bytes.split(separator: Octet.newline).compactMap { line in
-      guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
-      return HTTPHeader(String(decoding: line[..<colon], as: UTF8.self), String(decoding: line[(colon + 2)...].dropLast(), as: UTF8.self))
+    bytes.withUnsafeBytes { bytes in
+      var list: [HTTPHeader] = []
+      Self.forEach(bytes) { list.append(HTTPHeader(String(decoding: $0.name, as: UTF8.self), String(decoding: $0.value, as: UTF8.self))) }
+      return list
+    }
+  }
+
+  private static func forEach(_ bytes: UnsafeRawBufferPointer, _ body: (Line) -> Void) {
+    var at = 0
+    while let end = Octet.firstNewline(bytes, from: at), let colon = Octet.firstColon(bytes, from: at) {
+      // A colon inside a name ends it, for who reads the line too, and no space follows.
+      let start = bytes[colon + 1] == Octet.space ? colon + 2 : colon + 1
+      body(Line(name: UnsafeRawBufferPointer(rebasing: bytes[at..<colon]), value: UnsafeRawBufferPointer(rebasing: bytes[start..<(end - 1)])))
+      at = end + 1
     }
   }
 }

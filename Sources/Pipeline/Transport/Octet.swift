@@ -46,11 +46,3 @@ enum Octet {
     return UnsafeRawPointer(found) - base
   }
 }
-
-extension [UInt8] {
-  /// The text's UTF-8 in one copy: `+=` with `utf8` goes through an iterator.
-  mutating func append(text: String) {
-    let isDone: Void? = text.utf8.withContiguousStorageIfAvailable { append(contentsOf: $0) }
-    if isDone == nil { append(contentsOf: text.utf8) }
-  }
-}

@@ -1,4 +1,5 @@
 // The head of a request as bytes.
+internal import PipelineCore
 
 enum RequestHead {
   /// Besides the header lines and what was given to be sent behind the head.

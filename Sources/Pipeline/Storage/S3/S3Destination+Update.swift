@@ -36,13 +36,11 @@ extension S3Destination {
     var from = "/\(URIEncoding.encoded(placement.bucket))/\(URIEncoding.encoded(key, keepsSlash: true))"
     if let version = there.versionId { from += "?versionId=\(URIEncoding.encoded(version))" }
     var copy = S3Request("PUT", placement.bucket, key, body: .bytes([]))
-    attributes.write(to: &copy.headers)
-    renewed.write(to: &copy.headers)
+    write(attributes, renewed, to: &copy.headers)
     copy.headers.append("x-amz-copy-source", from)
     copy.headers.append("x-amz-metadata-directive", "REPLACE")
     copy.headers.append("x-amz-tagging-directive", "REPLACE")
     if let etag = there.head["etag"] { copy.headers.append("x-amz-copy-source-if-match", etag) }
-    if let storageClass = placement.storageClass { copy.headers.append("x-amz-storage-class", storageClass) }
     let answer = try await client.perform(copy)
     let version = answer.head["x-amz-version-id"].flatMap { $0 == "null" ? nil : $0 }
     return .written(CopyReceipt(bytes: there.size, md5: there.md5 ?? record.md5, targetVersionId: version))

@@ -192,8 +192,12 @@ public final class S3Destination: ObjectDestination {
 
   /// Adds what a request that begins a copy says of it.
   func write(_ copy: S3Copy, _ info: ObjectInfo, to headers: inout HeaderLines) {
-    copy.attributes.write(to: &headers)
-    S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes).write(to: &headers)
+    write(copy.attributes, S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes), to: &headers)
+  }
+
+  func write(_ attributes: ObjectAttributes, _ record: S3CopyRecord, to headers: inout HeaderLines) {
+    attributes.write(to: &headers)
+    record.write(to: &headers)
     if let storageClass = placement.storageClass { headers.append("x-amz-storage-class", storageClass) }
   }
 

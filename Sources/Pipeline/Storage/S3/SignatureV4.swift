@@ -2,6 +2,7 @@
 // once a day; a request then costs one SHA-256 and one HMAC.
 //
 // Deliberately not here: presigned URLs, chunked signatures (bodies are streamed as UNSIGNED-PAYLOAD and checked by MD5).
+internal import PipelineCore
 
 /// Who signs. Never printed: it has no description of its own and is not logged.
 public struct S3Credentials: Hashable, Sendable, CustomStringConvertible, CustomReflectable {

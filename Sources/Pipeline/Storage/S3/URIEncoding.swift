@@ -1,5 +1,6 @@
 // Percent-encoding as Signature Version 4 defines it: everything but A-Z a-z 0-9 - . _ ~ becomes %XX in upper case. What is
 // signed is what is sent, byte for byte, so nothing else may touch a path or query afterwards.
+internal import PipelineCore
 
 enum URIEncoding {
   private static let hex = Array("0123456789ABCDEF".utf8)
