@@ -1,5 +1,6 @@
 // One worker: a thread with a reactor of its own, and this actor isolated to it. No-op entries complete in the same
-// turn they arrive in, without a task; everything else is one task an entry. Completions leave in one batch a turn.
+// turn they arrive in, without a task; everything else has a task, which takes the next entry when it is done with one: a new
+// task, and the memory its calls need, would cost a small copy a twentieth. Completions leave in one batch a turn.
 internal import PipelineCore
 internal import Reactor
 
@@ -28,6 +29,12 @@ actor Worker {
   private var context: WorkerContext?
   private var places: [Place?] = []
   private var running: [RunningTask: Running] = [:]
+  private var lanes: [Lane] = []
+  /// Those that wait for an entry, the one used last at the end.
+  private var idleLanes: [Int] = []
+  /// Places of lanes that have ended.
+  private var endedLanes: [Int] = []
+  private var isClosed = false
   /// Not yet handed over: until the end of the turn, or longer while the inbox is full.
   private var finished: [WorkCompletion] = []
 
@@ -35,6 +42,25 @@ actor Worker {
     let location: Int32
     let ticket: InFlightTicket
   }
+
+  /// What a task is to do.
+  private struct Job {
+    let item: WorkItem
+    let entry: ReplicationEntry
+    let report: StatusReport?
+  }
+
+  /// A task that does one job after the other.
+  private struct Lane {
+    /// Given, and not yet taken up.
+    var job: Job?
+    /// While it waits for a job.
+    var waiter: UnsafeContinuation<Void, Never>?
+    var task: Task<Void, Never>?
+  }
+
+  /// Lanes that may wait for entries, of some 16 KiB each; more of them end.
+  private static let idleLanesMax = 64
 
   private struct Running {
     let task: Task<Void, Never>
@@ -128,9 +154,46 @@ actor Worker {
   }
 
   private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
-    let id = RunningTask(location: item.location, ticket: item.ticket)
-    let task = Task.detached(executorPreference: handle.executor) { await self.run(item, entry, report) }
-    running[id] = Running(task: task, entry: entry)
+    let job = Job(item: item, entry: entry, report: report)
+    let task: Task<Void, Never>
+    if let lane = idleLanes.popLast(), let known = lanes[lane].task {
+      task = known
+      wake(lane, job)
+    } else {
+      let lane = endedLanes.popLast() ?? lanes.count
+      if lane == lanes.count { lanes.append(Lane()) }
+      lanes[lane].job = job
+      task = Task.detached(executorPreference: handle.executor) { await self.serve(lane) }
+      lanes[lane].task = task
+    }
+    running[RunningTask(location: item.location, ticket: item.ticket)] = Running(task: task, entry: entry)
+  }
+
+  private func wake(_ lane: Int, _ job: Job?) {
+    lanes[lane].job = job
+    let waiter = lanes[lane].waiter.take()
+    waiter?.resume()
+  }
+
+  private func serve(_ lane: Int) async {
+    // What was cancelled stays cancelled.
+    while await doJob(of: lane), !Task.isCancelled, !isClosed, idleLanes.count < Self.idleLanesMax {
+      idleLanes.append(lane)
+      // Unsafe in that a lost continuation goes unnoticed: `spawn` and `close` resume what is among the idle ones.
+      await withUnsafeContinuation { continuation in
+        // There may be a job again before this body runs.
+        if lanes[lane].job == nil, !isClosed { lanes[lane].waiter = continuation } else { continuation.resume() }
+      }
+    }
+    lanes[lane] = Lane()
+    endedLanes.append(lane)
+  }
+
+  /// - Returns: false if there was none.
+  private func doJob(of lane: Int) async -> Bool {
+    guard let job = lanes[lane].job.take() else { return false }
+    await run(job.item, job.entry, job.report)
+    return true
   }
 
   private func run(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport?) async {
@@ -210,12 +273,17 @@ actor Worker {
     }
   }
 
-  /// Frees what the kernel holds for this worker. Nothing may be running any more.
+  /// Frees what the kernel holds for this worker, and ends its thread. Nothing may be running any more.
   /// - Blocking: until the last file operation has ended.
   func close() {
+    isClosed = true
+    for lane in idleLanes { wake(lane, nil) }
+    idleLanes.removeAll()
     places.removeAll()
     context?.close()
     context = nil
+    // Behind the idle tasks, which are to end before.
+    if !handle.post({ $0.stop() }) { handle.stop() }
   }
 
   private func handOver() {

@@ -171,8 +171,9 @@ public final class WorkerPool {
   /// - Blocking: until the file operations under way have ended.
   public func stop() {
     for member in members {
-      post(member) { $0.close() }
-      member.thread.handle.stop()
+      let worker = member.worker
+      let isPosted = member.thread.handle.post { _ in worker.assumeIsolated { $0.close() } }
+      if !isPosted { member.thread.handle.stop() }
     }
     for member in members { member.thread.join() }
     members.removeAll()
