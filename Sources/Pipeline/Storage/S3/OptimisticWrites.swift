@@ -8,7 +8,7 @@ internal import Reactor
 
 struct OptimisticWrites {
   /// Looks in a row that find nothing, before it is worth while to leave them away.
-  static let absentMin = 64
+  static let absentMin = 16
   /// How long a service is taken to refuse what it was seen to refuse. It may be another one by then.
   static let proofLasts: Duration = .seconds(60)
   /// Of an object that is written twice.
