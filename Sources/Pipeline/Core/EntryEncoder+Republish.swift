@@ -20,10 +20,9 @@ extension EntryEncoder {
     case .status(let name, let status, let versionId):
       site = name
       if let edits = StatusEdits(entry, site: name, status: status, versionId: versionId) {
-        value = edits.applied(to: entry)
-      } else {
-        value = rewritten(entry, originOp: status.originOp) { $0.set(name, to: status, versionId: versionId) }
+        return envelope(entry, site: site, replayCount: replayCount) { $0.raw(bytesMax: edits.bytesMax(entry)) { edits.append(entry, to: &$0) } }
       }
+      value = rewritten(entry, originOp: status.originOp) { $0.set(name, to: status, versionId: versionId) }
     case .retry(let name):
       site = name
       replayCount = nil
@@ -32,13 +31,18 @@ extension EntryEncoder {
       replayCount = count
       value = rewritten(entry) { $0.setRetry(name) }
     }
+    return envelope(entry, site: site, replayCount: replayCount) { $0.raw(value) }
+  }
+
+  /// - Parameter value: writes the string that holds the metadata.
+  private static func envelope(_ entry: ReplicationEntry, site: String?, replayCount: Int64?, value: (inout JSONWriter) -> Void) -> [UInt8] {
     var writer = JSONWriter(reservingCapacity: entry.payload.count + 256)
     writer.beginObject()
     writer.member("bucket", entry.bucket)
     writer.name("key")
     if let key = entry.spelledKey { writer.raw(key) } else { writer.string(entry.versionedKey) }
     writer.name("value")
-    writer.raw(value)
+    value(&writer)
     if let site { writer.member("site", site) }
     writer.name("ignore")
     writer.bool(false)

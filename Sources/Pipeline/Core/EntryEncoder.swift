@@ -51,25 +51,28 @@ public enum EntryEncoder {
   /// The Kafka message key: `encodeURIComponent` of `<bucket>/<key>`.
   /// - Parameter key: base key, without version.
   public static func messageKey(bucket: String, key: String) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(bucket.utf8.count + key.utf8.count + 16)
-    for byte in bucket.utf8 { appendURIComponent(byte, to: &bytes) }
-    appendURIComponent(UInt8(ascii: "/"), to: &bytes)
-    for byte in key.utf8 { appendURIComponent(byte, to: &bytes) }
-    return bytes
+    // Each octet is one or three.
+    [UInt8](bytesMax: 3 * (bucket.utf8.count + key.utf8.count + 1)) { bytes in
+      appendURIComponent(bucket.utf8.span, to: &bytes)
+      bytes.append(literal: "%2F")
+      appendURIComponent(key.utf8.span, to: &bytes)
+    }
   }
 
   private static let upperHex = Array("0123456789ABCDEF".utf8)
   private static let unreserved = Array("-_.!~*'()".utf8)
 
-  private static func appendURIComponent(_ byte: UInt8, to bytes: inout [UInt8]) {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: bytes.append(byte)
-    default:
-      guard !unreserved.contains(byte) else { return bytes.append(byte) }
-      bytes.append(UInt8(ascii: "%"))
-      bytes.append(upperHex[Int(byte >> 4)])
-      bytes.append(upperHex[Int(byte & 15)])
+  private static func appendURIComponent(_ text: Span<UInt8>, to bytes: inout OutputSpan<UInt8>) {
+    for index in text.indices {
+      let byte = text[index]
+      switch byte {
+      case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: bytes.append(byte)
+      case _ where unreserved.contains(byte): bytes.append(byte)
+      default:
+        bytes.append(UInt8(ascii: "%"))
+        bytes.append(upperHex[Int(byte >> 4)])
+        bytes.append(upperHex[Int(byte & 15)])
+      }
     }
   }
 
@@ -110,7 +113,10 @@ public enum EntryEncoder {
     writer.int(object.contentLength)
     writer.member("content-type", object.contentType)
     writer.member("content-md5", object.contentMD5)
-    for (name, value) in object.userMetadata { writer.member(name, value) }
+    for (name, value) in object.userMetadata {
+      writer.name(text: name)
+      writer.string(value)
+    }
     writer.member("last-modified", object.lastModified)
     if let id = object.versionId { writer.member("versionId", id) }
     writer.name("location")
@@ -120,12 +126,15 @@ public enum EntryEncoder {
     writer.bool(object.isDeleteMarker)
     writer.name("tags")
     writer.beginObject()
-    for (key, value) in object.tags { writer.member(key, value) }
+    for (key, value) in object.tags {
+      writer.name(text: key)
+      writer.string(value)
+    }
     writer.endObject()
     writer.name("acl")
     writer.beginObject()
     writer.member("Canned", "private")
-    for list in ["FULL_CONTROL", "WRITE_ACP", "READ", "READ_ACP"] {
+    for list: StaticString in ["FULL_CONTROL", "WRITE_ACP", "READ", "READ_ACP"] {
       writer.name(list)
       writer.beginArray()
       writer.endArray()

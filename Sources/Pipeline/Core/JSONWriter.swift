@@ -18,14 +18,28 @@ public struct JSONWriter: Sendable {
   public mutating func endArray() { close(UInt8(ascii: "]")) }
 
   /// The name of the member whose value is written next.
-  public mutating func name(_ name: String) {
+  /// - Parameter name: with nothing in it to be escaped.
+  public mutating func name(_ name: StaticString) {
+    let (comma, isNested) = (needsComma, isNested)
+    bytes.append(addingCapacity: name.utf8CodeUnitCount + Self.aroundName) { bytes in
+      if comma { bytes.append(UInt8(ascii: ",")) }
+      Self.quote(isNested, &bytes)
+      bytes.append(literal: name)
+      Self.quote(isNested, &bytes)
+      bytes.append(UInt8(ascii: ":"))
+    }
+    needsComma = false
+  }
+
+  /// Of a member whose name is not known beforehand.
+  public mutating func name(text: String) {
     separate()
-    quoted(name)
+    quoted(text)
     put(UInt8(ascii: ":"))
     needsComma = false
   }
 
-  public mutating func member(_ name: String, _ text: String) {
+  public mutating func member(_ name: StaticString, _ text: String) {
     self.name(name)
     string(text)
   }
@@ -54,15 +68,15 @@ public struct JSONWriter: Sendable {
     needsComma = true
   }
 
-  public mutating func int(_ value: Int64) { raw(String(value).utf8) }
-  public mutating func bool(_ value: Bool) { raw((value ? "true" : "false").utf8) }
-  public mutating func null() { raw("null".utf8) }
+  public mutating func int(_ value: Int64) { raw(bytesMax: OutputSpan<UInt8>.decimalBytesMax) { $0.append(decimal: value) } }
+  public mutating func bool(_ value: Bool) { literal(value ? "true" : "false") }
+  public mutating func null() { literal("null") }
 
   public mutating func value(_ value: JSONValue) {
     switch value {
     case .null: null()
     case .bool(let flag): bool(flag)
-    case .number(let text): raw(text.utf8)
+    case .number(let text): raw(bytesMax: text.utf8.count) { $0.append(text: text) }
     case .string(let text): string(text)
     case .array(let items):
       beginArray()
@@ -71,7 +85,7 @@ public struct JSONWriter: Sendable {
     case .object(let members):
       beginObject()
       for member in members {
-        name(member.name)
+        name(text: member.name)
         self.value(member.value)
       }
       endObject()
@@ -84,6 +98,15 @@ public struct JSONWriter: Sendable {
     bytes.append(contentsOf: json)
     needsComma = true
   }
+
+  /// The same, written in place. - Parameter bytesMax: the most that `write` adds.
+  public mutating func raw(bytesMax: Int, _ write: (inout OutputSpan<UInt8>) -> Void) {
+    separate()
+    bytes.append(addingCapacity: bytesMax, initializingWith: write)
+    needsComma = true
+  }
+
+  private mutating func literal(_ text: StaticString) { raw(bytesMax: text.utf8CodeUnitCount) { $0.append(literal: text) } }
 
   // MARK: Bytes
 
@@ -104,20 +127,33 @@ public struct JSONWriter: Sendable {
   }
 
   private mutating func quoted(_ text: String) {
-    quote()
-    let utf8 = text.utf8
+    let utf8 = text.utf8.span
+    let isNested = isNested
     // Nearly all are ASCII without anything to escape; else it is looked at byte by byte.
-    if ByteScan.special(utf8.span, 0) == utf8.count {
-      bytes.append(text: text)
+    if ByteScan.special(utf8, 0) == utf8.count {
+      bytes.append(addingCapacity: utf8.count + Self.aroundName) { bytes in
+        Self.quote(isNested, &bytes)
+        bytes.append(text: text)
+        Self.quote(isNested, &bytes)
+      }
     } else {
-      for byte in utf8 { escaped(byte) }
+      quote()
+      for byte in text.utf8 { escaped(byte) }
+      quote()
     }
-    quote()
   }
+
+  /// A comma, two quotes of two characters and a colon.
+  private static let aroundName = 6
 
   private mutating func quote() {
     if isNested { put(UInt8(ascii: "\\")) }
     put(UInt8(ascii: "\""))
+  }
+
+  private static func quote(_ isNested: Bool, _ bytes: inout OutputSpan<UInt8>) {
+    if isNested { bytes.append(UInt8(ascii: "\\")) }
+    bytes.append(UInt8(ascii: "\""))
   }
 
   private mutating func put(_ byte: UInt8) { bytes.append(byte) }

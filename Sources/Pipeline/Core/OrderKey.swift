@@ -133,6 +133,10 @@ struct BaseKey: Hashable, Sendable {
   }
 
   func string(in text: Span<UInt8>) -> String {
+    guard slice.isEscaped else {
+      // Unsafe: the pointer does not outlive the call.
+      return unsafe text.extracting(slice.range).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+    }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(slice.range.count)
     forEachByte(in: text) { bytes.append($0) }

@@ -133,8 +133,8 @@ public struct ReplicationEntry: Sendable {
     forEachMetadataRange { member, range in
       let short = ShortText(member, in: text)
       if short == .tags {
-        for tag in json(range)?.members ?? [] {
-          if let value = tag.value.string { body(.tag, tag.name, value) }
+        forEachRange(inObjectAt: range.lowerBound, depth: 2) { tag, range in
+          if let value = string(range) { body(.tag, tag.string(in: payload), value) }
         }
       } else if short.isUserMetadata {
         if let value = string(range) { body(.user, member.string(in: payload), value) }
@@ -163,16 +163,29 @@ public struct ReplicationEntry: Sendable {
 extension ReplicationEntry {
   /// Where a top-level field's value stands in `payload` (escaped once), and the name it has.
   func forEachMetadataRange(_ body: (_ name: TextSlice, Range<Int>) -> Void) {
+    forEachRange(inObjectAt: Int(fields.value.start), depth: 1, body)
+  }
+
+  /// The members of the object that stands there; none of another value.
+  /// - Parameter depth: of it.
+  private func forEachRange(inObjectAt start: Int, depth: Int, _ body: (_ name: TextSlice, Range<Int>) -> Void) {
     let text = payload.span
-    var at = Int(fields.value.start)
+    var at = start
     var isFirst = true
     do throws(DeadLetterReason) {
-      at += try NestedJSON.peek(text, &at).width
+      let char = try NestedJSON.peek(text, &at)
+      guard char.byte == UInt8(ascii: "{") else { return }
+      at += char.width
       while true {
         let name = try NestedJSON.nextMember(text, &at, isFirst: &isFirst)
         guard name.isPresent else { return }
         let start = at
-        try NestedJSON.skipValue(text, &at, depth: 1)
+        // The longest value, and the decoder knows where it ends.
+        if start == Int(fields.infoRange.lowerBound), !fields.infoRange.isEmpty {
+          at = Int(fields.infoRange.upperBound)
+        } else {
+          try NestedJSON.skipValue(text, &at, depth: depth)
+        }
         body(name, start..<at)
       }
     } catch {
@@ -193,7 +206,8 @@ extension ReplicationEntry {
       payload[range.upperBound - 2] == backslash, payload[range.upperBound - 1] == quote
     else { return json(range)?.string }
     let inner = payload[(range.lowerBound + 2)..<(range.upperBound - 2)]
-    return inner.contains(backslash) ? json(range)?.string : String(decoding: inner, as: UTF8.self)
+    let isEscaped = ByteScan.contains(backslash, payload.span, inner.indices)
+    return isEscaped ? json(range)?.string : String(decoding: inner, as: UTF8.self)
   }
 
   /// The value at a range of the escaped text.

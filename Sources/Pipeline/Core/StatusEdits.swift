@@ -35,22 +35,23 @@ struct StatusEdits {
 
   private mutating func add(_ range: Range<Int>, _ text: String) { edits.append(Edit(range: range, text: text)) }
 
-  /// The `value` string with its quotes.
-  func applied(to entry: ReplicationEntry) -> [UInt8] {
+  /// Of the `value` string with its quotes.
+  func bytesMax(_ entry: ReplicationEntry) -> Int { edits.reduce(entry.fields.value.range.count + 2) { $0 + $1.text.utf8.count } }
+
+  /// Adds the `value` string with its quotes.
+  func append(_ entry: ReplicationEntry, to bytes: inout OutputSpan<UInt8>) {
     let quote = UInt8(ascii: "\"")
-    let source = entry.payload
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(entry.fields.value.range.count + 128)
+    let source = entry.payload.span
     bytes.append(quote)
     var at = Int(entry.fields.value.start)
     for edit in edits {
-      bytes += source[at..<edit.range.lowerBound]
-      bytes += edit.text.utf8
+      // Unsafe: no pointer outlives its call. Edits stand one behind the other.
+      unsafe source.extracting(at..<edit.range.lowerBound).withUnsafeBytes { unsafe bytes.append(octets: $0) }
+      bytes.append(text: edit.text)
       at = edit.range.upperBound
     }
-    bytes += source[at..<Int(entry.fields.value.end)]
+    unsafe source.extracting(at..<Int(entry.fields.value.end)).withUnsafeBytes { unsafe bytes.append(octets: $0) }
     bytes.append(quote)
-    return bytes
   }
 
   /// Text that JSON inside JSON shows as it is.

@@ -19,11 +19,12 @@ public enum VersionId {
     // Seven bytes: less than 2^56.
     var rest: UInt64 = 0
     for index in 20..<rawCount { rest = rest << 8 | UInt64(octets[index]) }
-    var text = [UInt8](repeating: alphabet[0], count: encodedCount)
-    base62(first, into: &text, 0..<6)
-    base62(second, into: &text, 6..<12)
-    base62(rest, into: &text, 12..<encodedCount)
-    return String(decoding: text, as: UTF8.self)
+    let letters = alphabet.span
+    return String(bytesMax: encodedCount) { text in
+      append(first, 6, letters, to: &text)
+      append(second, 6, letters, to: &text)
+      append(rest, encodedCount - 12, letters, to: &text)
+    }
   }
 
   /// - Returns: nil for what no version id encodes to.
@@ -71,10 +72,15 @@ public enum VersionId {
   }
 
   /// In base 62, with zeros in front.
-  private static func base62(_ number: UInt64, into text: inout [UInt8], _ range: Range<Int>) {
+  private static func append(_ number: UInt64, _ count: Int, _ letters: Span<UInt8>, to text: inout OutputSpan<UInt8>) {
+    let start = text.count
+    text.append(repeating: letters[0], count: count)
+    var digits = text.mutableSpan
     var rest = number
-    for index in range.reversed() {
-      text[index] = alphabet[Int(rest % 62)]
+    var index = start + count
+    while rest > 0, index > start {
+      index -= 1
+      digits[index] = letters[Int(rest % 62)]
       rest /= 62
     }
   }

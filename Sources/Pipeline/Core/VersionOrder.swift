@@ -11,9 +11,16 @@ public enum VersionOrder {
   }
 
   public static func isComparable(_ first: String, _ second: String) -> Bool {
-    first.utf8.count == second.utf8.count
-      && [first, second].allSatisfy { id in
-        id.utf8.count >= 20 && id.utf8.prefix(20).allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-      }
+    first.utf8.count == second.utf8.count && countsDown(first) && countsDown(second)
   }
+
+  /// Whether an id begins with the digits that count down.
+  public static func countsDown(_ id: String) -> Bool {
+    let octets = id.utf8.span
+    guard octets.count >= digits else { return false }
+    for index in 0..<digits where !ByteScan.isDigit(octets[index]) { return false }
+    return true
+  }
+
+  private static let digits = 20
 }

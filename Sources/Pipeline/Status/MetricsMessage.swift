@@ -66,13 +66,47 @@ struct MetricsMessage: Hashable, Sendable {
     json.member("extension", service.rawValue)
     json.member("type", type)
     json.member("site", site)
-    if let object {
-      json.member("bucketName", object.bucket)
-      json.member("objectKey", object.key)
-      json.member("versionId", object.namedVersionId)
-    }
+    if let object { Self.write(object, to: &json) }
     json.endObject()
     return json.bytes
+  }
+
+  fileprivate static func write(_ object: FailedVersion, to json: inout JSONWriter) {
+    json.member("bucketName", object.bucket)
+    json.member("objectKey", object.key)
+    json.member("versionId", object.namedVersionId)
+  }
+}
+
+/// Messages about one object version, of which only type, bytes and time differ: what is equal is written once.
+struct ObjectMetricsMessages {
+  /// From the site's value on.
+  private let tail: [UInt8]
+
+  init(site: String, object: FailedVersion) {
+    var json = JSONWriter(reservingCapacity: 256)
+    json.beginObject()
+    json.member("site", site)
+    MetricsMessage.write(object, to: &json)
+    json.endObject()
+    tail = json.bytes
+  }
+
+  /// As `MetricsMessage.json` writes it.
+  /// - Parameter type: with nothing in it to be escaped.
+  func json(type: StaticString, bytes: Int64, timestampMs: Int64) -> [UInt8] {
+    let others = 64 + 2 * OutputSpan<UInt8>.decimalBytesMax
+    return [UInt8](bytesMax: others + type.utf8CodeUnitCount + tail.count) { json in
+      json.append(literal: #"{"timestamp":"#)
+      json.append(decimal: timestampMs)
+      json.append(literal: #","bytes":"#)
+      json.append(decimal: bytes)
+      json.append(literal: #","extension":"crr","type":""#)
+      json.append(literal: type)
+      json.append(literal: #"","#)
+      // Without its brace.
+      tail.withUnsafeBytes { json.append(octets: UnsafeRawBufferPointer(rebasing: $0.dropFirst())) }
+    }
   }
 }
 

@@ -45,14 +45,21 @@ public struct StatusNotes: Hashable, Sendable {
   private static func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
 
   var headers: [(name: String, value: [UInt8])] {
-    var pairs: [(String, String)] = []
-    if let reason { pairs.append((Self.reasonName, reason)) }
-    if let message { pairs.append((Self.messageName, message)) }
-    if let attempts { pairs.append((Self.attemptsName, String(attempts))) }
+    var pairs: [(name: String, value: [UInt8])] = []
+    if let reason { pairs.append((Self.reasonName, Array(reason.utf8))) }
+    if let message { pairs.append((Self.messageName, Array(message.utf8))) }
+    if let attempts { pairs.append((Self.attemptsName, Array(String(attempts).utf8))) }
     if let sourceSize {
-      pairs.append((Self.sourceStateName, sourceModifiedNs.map { "\(sourceSize):\($0)" } ?? String(sourceSize)))
+      let state = [UInt8](bytesMax: 2 * OutputSpan<UInt8>.decimalBytesMax + 1) { state in
+        state.append(decimal: sourceSize)
+        if let sourceModifiedNs {
+          state.append(UInt8(ascii: ":"))
+          state.append(decimal: sourceModifiedNs)
+        }
+      }
+      pairs.append((Self.sourceStateName, state))
     }
-    return pairs.map { ($0.0, Array($0.1.utf8)) }
+    return pairs
   }
 
   /// The status entry of a finished task (backbeat-behaviour 4.2).

@@ -5,16 +5,21 @@ internal import PipelineCore
 
 /// The MD5 of something, 16 bytes.
 public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
+  static let bytes = 16
+
   let high: UInt64
   let low: UInt64
 
   fileprivate init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
   /// - Parameter hex: 32 hex digits, either case; nil for anything else (an ETag of a multipart object, for example).
-  public init?(hex: some StringProtocol) {
-    guard hex.utf8.count == 32 else { return nil }
+  public init?(hex: some StringProtocol) { self.init(hexOctets: hex.utf8) }
+
+  /// - Parameter hexOctets: 32 hex digits, either case; nil for anything else.
+  init?(hexOctets: some Collection<UInt8>) {
+    guard hexOctets.count == 2 * Self.bytes else { return nil }
     var words: (UInt64, UInt64) = (0, 0)
-    for byte in hex.utf8 {
+    for byte in hexOctets {
       guard let value = Hex.value(byte) else { return nil }
       words = (words.0 << 4 | words.1 >> 60, words.1 << 4 | UInt64(value))
     }
@@ -32,22 +37,20 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
 
   private static let base64Alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-  /// As the header Content-MD5 has it.
-  var base64: String {
-    var text: [UInt8] = []
-    appendBase64(to: &text)
-    return String(decoding: text, as: UTF8.self)
-  }
-
   /// 22 characters, and two of padding.
-  func appendBase64(to text: inout [UInt8]) {
+  static let base64Count = 24
+
+  /// As the header Content-MD5 has it.
+  var base64: String { String(bytesMax: Self.base64Count) { appendBase64(to: &$0) } }
+
+  func appendBase64(to text: inout OutputSpan<UInt8>) {
     // Six bits of 128 at a time, the last with four bits of nothing.
     var (high, low) = (high, low)
     for _ in 0..<22 {
       text.append(Self.base64Alphabet[Int(high >> 58)])
       (high, low) = (high << 6 | low >> 58, low << 6)
     }
-    text.append(text: "==")
+    text.append(literal: "==")
   }
 }
 

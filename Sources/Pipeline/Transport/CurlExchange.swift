@@ -189,7 +189,11 @@ final class CurlExchange: WaitingExchange {
     }
   }
 
-  func cancel() { finish(.failure(TransportError(.cancelled, "\(peer): cancelled"))) }
+  func cancel() {
+    // Whoever has read the whole answer lets go of it in the same way.
+    guard ending == nil else { return }
+    finish(.failure(TransportError(.cancelled, "\(peer): cancelled")))
+  }
 
   // MARK: Ends
 

@@ -9,28 +9,56 @@ internal import PipelineCore
 public struct HeaderLines: Sendable {
   /// Room for those of an ordinary request, small enough for the allocator's quick lists.
   private static let bytesUsual = 960
+  /// `: ` and CRLF.
+  private static let separatorBytes = 4
   private(set) var bytes: [UInt8] = []
   private(set) var count = 0
 
   public init(_ headers: [HTTPHeader] = []) {
-    for header in headers { append(header.name, header.value) }
+    for header in headers { append(named: header.name, header.value) }
   }
 
-  mutating func append(_ name: String, _ value: String) { append(name) { $0.append(text: value) } }
+  /// - Parameter name: in lower case.
+  mutating func append(_ name: StaticString, _ value: String) { append(name, bytesMax: value.utf8.count) { $0.append(text: value) } }
 
-  /// - Parameter write: adds the value to the octets it is given.
-  mutating func append(_ name: String, _ write: (inout [UInt8]) -> Void) {
-    if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }
-    let start = bytes.count
-    bytes.append(text: name)
-    let nameEnd = bytes.count
-    bytes.append(text: ": ")
-    write(&bytes)
-    bytes.withUnsafeMutableBytes { bytes in
-      for index in start..<nameEnd { bytes[index] = Octet.lower(bytes[index]) }
-      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+  /// - Parameters:
+  ///   - name: in lower case.
+  ///   - bytesMax: of the value.
+  ///   - write: adds the value to the octets it is given.
+  mutating func append(_ name: StaticString, bytesMax: Int, _ write: (inout OutputSpan<UInt8>) -> Void) {
+    line(bytesMax: name.utf8CodeUnitCount + bytesMax) { line in
+      line.append(literal: name)
+      line.append(literal: ": ")
+      let start = line.count
+      write(&line)
+      line.withUnsafeMutableBufferPointer { line, count in
+        Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(line)[start..<count]))
+      }
     }
-    bytes.append(text: "\r\n")
+  }
+
+  /// - Parameter name: in any case, whatever is in it.
+  mutating func append(named name: String, _ value: String) {
+    line(bytesMax: name.utf8.count + value.utf8.count) { line in
+      line.append(text: name)
+      line.withUnsafeMutableBufferPointer { line, count in
+        for index in 0..<count { line[index] = Octet.lower(line[index]) }
+      }
+      line.append(literal: ": ")
+      line.append(text: value)
+      line.withUnsafeMutableBufferPointer { line, count in
+        Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(line)[..<count]))
+      }
+    }
+  }
+
+  /// - Parameter bytesMax: of name and value.
+  private mutating func line(bytesMax: Int, _ write: (inout OutputSpan<UInt8>) -> Void) {
+    if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }
+    bytes.append(addingCapacity: bytesMax + Self.separatorBytes) { line in
+      write(&line)
+      line.append(literal: "\r\n")
+    }
     count += 1
   }
 

@@ -39,6 +39,11 @@ enum Octet {
   static func firstNewline(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(newline, bytes, from) }
   static func firstColon(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? { first(UInt8(ascii: ":"), bytes, from) }
 
+  static func begins(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
+    guard let base = bytes.baseAddress, bytes.count >= text.utf8CodeUnitCount else { return false }
+    return memcmp(base, text.utf8Start, text.utf8CodeUnitCount) == 0
+  }
+
   static func has(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer) -> Bool { first(octet, bytes, 0) != nil }
 
   private static func first(_ octet: UInt8, _ bytes: UnsafeRawBufferPointer, _ from: Int) -> Int? {

@@ -2,44 +2,44 @@
 internal import PipelineCore
 
 enum RequestHead {
-  /// Besides the header lines and what was given to be sent behind the head.
-  private static let otherBytesMax = 160
+  /// Besides the method, the target, the host, the header lines and the body.
+  private static let otherBytesMax = 64
 
   /// The head, and the body behind it where it was given with the request.
   static func bytes(_ request: OutgoingRequest) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(request.target.utf8.count + request.origin.hostHeader.utf8.count + request.headers.bytes.count + otherBytesMax)
-    bytes.append(text: request.method)
-    bytes.append(Octet.space)
-    let start = bytes.count
-    bytes.append(text: request.target)
-    bytes.removeControls(from: start)
-    bytes.append(text: " HTTP/1.1\r\nhost: ")
-    let host = bytes.count
-    bytes.append(text: request.origin.hostHeader)
-    bytes.removeControls(from: host)
-    bytes.append(text: "\r\n")
-    bytes.append(contentsOf: request.headers.bytes)
-    switch request.body {
-    case .none: bytes.append(text: "\r\n")
-    case .bytes(let body):
-      appendLength(Int64(body.count), to: &bytes)
-      bytes.append(contentsOf: body)
-    case .streamed(let length): appendLength(length, to: &bytes)
+    let (method, target, host, lines) = (request.method, request.target, request.origin.hostHeader, request.headers.bytes)
+    var bytesMax = method.utf8.count + target.utf8.count + host.utf8.count + lines.count + otherBytesMax
+    if case .bytes(let body) = request.body { bytesMax += body.count }
+    return [UInt8](bytesMax: bytesMax) { head in
+      head.append(text: method)
+      head.append(Octet.space)
+      append(plain: target, to: &head)
+      head.append(literal: " HTTP/1.1\r\nhost: ")
+      append(plain: host, to: &head)
+      head.append(literal: "\r\n")
+      lines.withUnsafeBytes { head.append(octets: $0) }
+      switch request.body {
+      case .none: head.append(literal: "\r\n")
+      case .bytes(let body):
+        appendLength(Int64(body.count), to: &head)
+        body.withUnsafeBytes { head.append(octets: $0) }
+      case .streamed(let length): appendLength(length, to: &head)
+      }
     }
-    return bytes
   }
 
-  private static func appendLength(_ length: Int64, to bytes: inout [UInt8]) {
-    bytes.append(text: "content-length: ")
-    bytes.append(text: String(length))
-    bytes.append(text: "\r\n\r\n")
+  private static func appendLength(_ length: Int64, to head: inout OutputSpan<UInt8>) {
+    head.append(literal: "content-length: ")
+    head.append(decimal: length)
+    head.append(literal: "\r\n\r\n")
   }
-}
 
-extension [UInt8] {
   /// What would end a line of the head becomes a space.
-  fileprivate mutating func removeControls(from start: Int) {
-    withUnsafeMutableBytes { Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: $0[start...])) }
+  private static func append(plain text: String, to head: inout OutputSpan<UInt8>) {
+    let start = head.count
+    head.append(text: text)
+    head.withUnsafeMutableBufferPointer { head, count in
+      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(head)[start..<count]))
+    }
   }
 }

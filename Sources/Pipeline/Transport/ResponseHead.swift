@@ -12,14 +12,21 @@ public struct ResponseHead: Sendable {
 
   /// The first header of that name.
   /// - Parameter name: in lower case.
-  public subscript(name: StaticString) -> String? {
+  public subscript(name: StaticString) -> String? { withValue(name) { String(decoding: $0, as: UTF8.self) } }
+
+  /// - Parameter name: in lower case.
+  func has(_ name: StaticString) -> Bool { withValue(name) { _ in true } ?? false }
+
+  /// Lends the value of the first header of that name; nil without one.
+  /// - Parameter name: in lower case.
+  func withValue<Result>(_ name: StaticString, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
     let wanted = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
     return lines.withUnsafeBytes { lines in
       var at = 0
       while at < lines.count {
         let end = Octet.firstNewline(lines, from: at) ?? lines.count
         if end - at > wanted.count, lines[at + wanted.count] == UInt8(ascii: ":"), Self.begins(lines, at, wanted) {
-          return Self.text(lines, (at + wanted.count + 1)..<end)
+          return body(Self.trimmed(lines, (at + wanted.count + 1)..<end))
         }
         at = end + 1
       }
@@ -39,7 +46,7 @@ public struct ResponseHead: Sendable {
           let end = Octet.firstNewline(lines, from: at) ?? lines.count
           if end - at > prefix.count, Self.begins(lines, at, prefix), let colon = lines[at..<end].firstIndex(of: UInt8(ascii: ":")) {
             let name = String(decoding: lines[at..<colon].map(Octet.lower), as: UTF8.self)
-            if colon - at >= prefix.count { found.append(HTTPHeader(name, Self.text(lines, (colon + 1)..<end))) }
+            if colon - at >= prefix.count { found.append(HTTPHeader(name, String(decoding: Self.trimmed(lines, (colon + 1)..<end), as: UTF8.self))) }
           }
           at = end + 1
         }
@@ -53,10 +60,10 @@ public struct ResponseHead: Sendable {
     return true
   }
 
-  private static func text(_ lines: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {
+  private static func trimmed(_ lines: UnsafeRawBufferPointer, _ range: Range<Int>) -> UnsafeRawBufferPointer {
     var range = range
     while let last = range.last, lines[last] == Octet.space || lines[last] == Octet.tab || lines[last] == Octet.carriageReturn { range.removeLast() }
     while let first = range.first, lines[first] == Octet.space || lines[first] == Octet.tab { range.removeFirst() }
-    return String(decoding: lines[range], as: UTF8.self)
+    return UnsafeRawBufferPointer(rebasing: lines[range])
   }
 }

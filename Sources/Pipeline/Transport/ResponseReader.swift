@@ -144,7 +144,7 @@ struct ResponseReader {
   private mutating func finishHead(_ bytes: UnsafeRawBufferPointer) throws(MalformedResponse) {
     headBytes += bytes.count
     guard headBytes <= Self.headBytesMax else { throw Self.tooLong }
-    guard !bytes.contains(0) else { throw MalformedResponse("an answer with a NUL in its head") }
+    guard !Octet.has(0, bytes) else { throw MalformedResponse("an answer with a NUL in its head") }
     guard let lineEnd = Octet.firstNewline(bytes, from: 0) else { throw MalformedResponse("an answer without a status line") }
     let (status, isOld) = try Self.statusLine(UnsafeRawBufferPointer(rebasing: bytes[..<lineEnd]))
     let lines = UnsafeRawBufferPointer(rebasing: bytes[(lineEnd + 1)...])
@@ -173,7 +173,7 @@ struct ResponseReader {
 
   /// `HTTP/1.1 200 OK`, its reason optional.
   private static func statusLine(_ line: UnsafeRawBufferPointer) throws(MalformedResponse) -> (status: Int, isOld: Bool) {
-    guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[7] == Octet.digit(0) || line[7] == Octet.digit(1), line[8] == Octet.space else {
+    guard line.count >= 12, Octet.begins(line, "HTTP/1."), line[7] == Octet.digit(0) || line[7] == Octet.digit(1), line[8] == Octet.space else {
       throw notHTTP
     }
     var status = 0
@@ -207,17 +207,23 @@ private struct ResponseFraming {
 
   private mutating func readLine(_ line: UnsafeRawBufferPointer) throws(MalformedResponse) {
     guard line[0] != Octet.space, line[0] != Octet.tab else { throw MalformedResponse("an answer with a folded header") }
-    guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > 0 else { throw MalformedResponse("an answer with a header without a colon") }
+    guard let colon = Octet.firstColon(line, from: 0), colon > 0 else { throw MalformedResponse("an answer with a header without a colon") }
     // Few lines matter, and their length tells most of the others apart.
     switch colon {
     case 14 where Self.equal(line[..<colon], "content-length"): try readLength(Self.trimmed(line[(colon + 1)...]))
     case 17 where Self.equal(line[..<colon], "transfer-encoding"): try readCoding(Self.trimmed(line[(colon + 1)...]))
-    case 10 where Self.equal(line[..<colon], "connection"):
-      for token in line[(colon + 1)...].split(separator: UInt8(ascii: ",")).map(Self.trimmed) {
-        if Self.equal(token, "close") { keepsAlive = false }
-        if Self.equal(token, "keep-alive") { keepsAlive = true }
-      }
+    case 10 where Self.equal(line[..<colon], "connection"): readConnection(line[(colon + 1)...])
     default: break
+    }
+  }
+
+  private mutating func readConnection(_ tokens: Slice<UnsafeRawBufferPointer>) {
+    var rest = tokens
+    while !rest.isEmpty {
+      let token = Self.trimmed(rest.prefix { $0 != UInt8(ascii: ",") })
+      if Self.equal(token, "close") { keepsAlive = false }
+      if Self.equal(token, "keep-alive") { keepsAlive = true }
+      rest = rest.drop { $0 != UInt8(ascii: ",") }.dropFirst()
     }
   }
 

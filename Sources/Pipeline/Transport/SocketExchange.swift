@@ -249,7 +249,11 @@ final class SocketExchange: WaitingExchange {
     }
   }
 
-  func cancel() { finish(.failure(TransportError(.cancelled, "\(origin): cancelled"))) }
+  func cancel() {
+    // Whoever has read the whole answer lets go of it in the same way.
+    guard ending == nil else { return }
+    finish(.failure(TransportError(.cancelled, "\(origin): cancelled")))
+  }
 
   // MARK: Ends
 

@@ -52,14 +52,15 @@ public final class TransferReports: TransferWatcher {
   }
 
   /// - Returns: false if there is no room; none of them is sent.
-  fileprivate func tell(_ messages: [MetricsMessage]) -> Bool {
+  fileprivate func tell(_ messages: [[UInt8]]) -> Bool {
     let open = openCount.add(messages.count, ordering: .relaxed).newValue
     guard open <= Self.openMax else {
       openCount.subtract(messages.count, ordering: .relaxed)
       return false
     }
-    let outgoing = messages.map { OutgoingMessage(topic: topic, key: [], value: $0.json) }
-    waiting.withLock { $0 += outgoing }
+    waiting.withLock { waiting in
+      for message in messages { waiting.append(OutgoingMessage(topic: topic, key: [], value: message)) }
+    }
     return true
   }
 }
@@ -68,6 +69,7 @@ public final class TransferReports: TransferWatcher {
 private final class ReportedTransfer: TransferProgress {
   private let site: String
   private let version: FailedVersion
+  private lazy var messages = ObjectMetricsMessages(site: site, object: version)
   private let reports: TransferReports
   private var total: Int64 = 0
   private var done: Int64 = 0
@@ -99,9 +101,8 @@ private final class ReportedTransfer: TransferProgress {
   private func tell() {
     guard done > toldDone, !isSilent else { return }
     let nowMs = WallClock.nowMs()
-    var messages: [MetricsMessage] = []
-    if !isTotalTold { messages.append(.init(type: "queued", site: site, object: version, bytes: total, timestampMs: nowMs)) }
-    messages.append(.init(type: "completed", site: site, object: version, bytes: done - toldDone, timestampMs: nowMs))
-    if reports.tell(messages) { (isTotalTold, toldDone) = (true, done) } else if !isTotalTold { isSilent = true }
+    let completed = messages.json(type: "completed", bytes: done - toldDone, timestampMs: nowMs)
+    let news = isTotalTold ? [completed] : [messages.json(type: "queued", bytes: total, timestampMs: nowMs), completed]
+    if reports.tell(news) { (isTotalTold, toldDone) = (true, done) } else if !isTotalTold { isSilent = true }
   }
 }

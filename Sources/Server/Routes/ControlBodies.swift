@@ -12,7 +12,7 @@ enum ControlBodies {
     json.beginObject()
     for key in keys {
       let state = service.desiredState(of: key)
-      json.name(key.location)
+      json.name(text: key.location)
       switch view {
       case .status: json.string(state.isPaused ? "disabled" : "enabled")
       case .schedules: json.string(time(state.scheduledResumeMs))
@@ -38,7 +38,7 @@ enum ControlBodies {
     var json = JSONWriter()
     json.beginObject()
     for report in reports {
-      json.name(report.location)
+      json.name(text: report.location)
       json.beginObject()
       var state = report.state
       if !report.isDrained, state == .disabled { state = .pausing }
@@ -167,7 +167,7 @@ enum ControlBodies {
 
 extension JSONWriter {
   /// nil is written as `null`.
-  mutating func member(_ name: String, _ value: Int64?) {
+  mutating func member(_ name: StaticString, _ value: Int64?) {
     self.name(name)
     if let value { int(value) } else { null() }
   }

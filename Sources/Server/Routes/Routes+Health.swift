@@ -30,7 +30,7 @@ enum HealthBodies {
     json.name("topics")
     json.beginObject()
     if let topic = report.topic {
-      json.name(topic.name)
+      json.name(text: topic.name)
       json.beginObject()
       json.member("name", topic.name)
       json.name("partitions")
@@ -68,7 +68,7 @@ enum HealthBodies {
     json.beginObject()
     json.member("id", Int64(partition.id))
     json.member("leader", Int64(partition.leader))
-    for (name, ids) in [("replicas", partition.replicas), ("isrs", partition.isrs)] {
+    for (name, ids): (StaticString, [Int32]) in [("replicas", partition.replicas), ("isrs", partition.isrs)] {
       json.name(name)
       json.beginArray()
       for id in ids { json.int(Int64(id)) }

@@ -34,7 +34,7 @@ enum MetricsBodies {
     var json = JSONWriter(reservingCapacity: 1_024)
     json.beginObject()
     for part in parts(of: type, service) {
-      json.name(part.rawValue)
+      json.name(text: part.rawValue)
       json.beginObject()
       json.member("description", description(part, service))
       json.name("results")

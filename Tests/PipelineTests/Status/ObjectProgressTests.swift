@@ -132,6 +132,16 @@ import Testing
     bench.end()
   }
 
+  @Test func whatIsWrittenOnceForAllIsWhatEachMessageSays() {
+    for version in [FailedVersion(bucket: "b", key: "k\"\\ü\n", versionId: "v"), FailedVersion(bucket: "photos", key: "2031/a.png")] {
+      let messages = ObjectMetricsMessages(site: "east\"", object: version)
+      for bytes: Int64 in [0, 5, .max] {
+        let whole = MetricsMessage(type: "queued", site: "east\"", object: version, bytes: bytes, timestampMs: 1_900_000_000_123)
+        #expect(messages.json(type: "queued", bytes: bytes, timestampMs: 1_900_000_000_123) == whole.json)
+      }
+    }
+  }
+
   /// Nobody sends what is handed over: there is an end to it, and an object whose beginning had no room stays untold.
   @Test func reportsThatNobodySendsAreBounded() {
     let reports = TransferReports(topic: "metrics")

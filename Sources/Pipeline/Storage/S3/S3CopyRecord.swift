@@ -4,14 +4,12 @@
 internal import PipelineCore
 
 struct S3CopyRecord: Hashable {
-  /// The record. `x-amz-meta-` and this.
-  static let name = "downbeat"
+  /// The record.
+  static let header: StaticString = "x-amz-meta-downbeat"
   /// As Backbeat writes it: the encoded version id of the source, or `null`.
-  static let versionName = "scal-version-id"
-  static let statusName = "scal-replication-status"
-  static let header = "x-amz-meta-\(name)"
-  static let versionHeader = "x-amz-meta-\(versionName)"
-  static let statusHeader = "x-amz-meta-\(statusName)"
+  static let versionHeader: StaticString = "x-amz-meta-scal-version-id"
+  static let statusHeader: StaticString = "x-amz-meta-scal-replication-status"
+  static let headers = [header, versionHeader, statusHeader].map(\.description)
   private static let version = "1"
 
   /// Bytes at the source.
@@ -37,11 +35,11 @@ struct S3CopyRecord: Hashable {
 
   /// Nil for an object that neither we nor Backbeat wrote.
   init?(_ head: ResponseHead, size: Int64) {
-    if let text = head["x-amz-meta-downbeat"], let record = S3CopyRecord(text: text) {
+    if let text = head[Self.header], let record = S3CopyRecord(text: text) {
       self = record
       return
     }
-    guard head["x-amz-meta-scal-replication-status"] == "REPLICA", let encoded = head["x-amz-meta-scal-version-id"] else { return nil }
+    guard head[Self.statusHeader] == "REPLICA", let encoded = head[Self.versionHeader] else { return nil }
     self.size = size
     versionId = encoded == "null" ? nil : VersionId.decode(encoded)
     guard encoded == "null" || versionId != nil else { return nil }
@@ -51,23 +49,33 @@ struct S3CopyRecord: Hashable {
 
   func write(to headers: inout HeaderLines) {
     headers.append(Self.statusHeader, "REPLICA")
-    headers.append(Self.versionHeader, versionId.map(VersionId.encode) ?? "null")
-    headers.append(Self.header) { write(to: &$0) }
+    headers.append(Self.versionHeader, versionId.map(VersionId.encode) ?? VersionId.null)
+    headers.append(Self.header, bytesMax: bytesMax) { write(to: &$0) }
   }
 
-  private func write(to text: inout [UInt8]) {
+  /// Of the record as text: its parts, and what separates them.
+  private var bytesMax: Int {
+    let numbers = 2 * OutputSpan<UInt8>.decimalBytesMax
+    let texts = Self.version.utf8.count + lastModified.utf8.count + attributesHash.utf8.count
+    return numbers + texts + 2 * MD5Digest.bytes + URIEncoding.bytesMax(versionId?.utf8.count ?? 1) + Self.separators
+  }
+
+  private static let separators = 6
+
+  private func write(to text: inout OutputSpan<UInt8>) {
+    let separator = UInt8(ascii: ";")
     text.append(text: Self.version)
-    func part(_ value: String) {
-      text.append(UInt8(ascii: ";"))
-      text.append(text: value)
-    }
-    part(String(size))
-    part(modifiedNs.map { String($0) } ?? "")
-    text.append(UInt8(ascii: ";"))
+    text.append(separator)
+    text.append(decimal: size)
+    text.append(separator)
+    if let modifiedNs { text.append(decimal: modifiedNs) }
+    text.append(separator)
     md5?.withBytes { Hex.append($0, to: &text) }
-    part(lastModified)
-    part(attributesHash)
-    text.append(UInt8(ascii: ";"))
+    text.append(separator)
+    text.append(text: lastModified)
+    text.append(separator)
+    text.append(text: attributesHash)
+    text.append(separator)
     if let versionId { URIEncoding.append(versionId, keepsSlash: false, to: &text) } else { text.append(UInt8(ascii: "-")) }
   }
 
@@ -107,22 +115,27 @@ struct S3CopyRecord: Hashable {
 extension ObjectAttributes {
   /// Twelve hex digits of a digest over all of them, in whatever order they came.
   var shortHash: String {
-    var text: [UInt8] = []
-    text.reserveCapacity(512)
-    func add(_ kind: UInt8, _ pairs: [Pair]) {
-      let isSorted = zip(pairs, pairs.dropFirst()).allSatisfy { ($0.name, $0.value) <= ($1.name, $1.value) }
-      for pair in isSorted ? pairs : pairs.sorted(by: { ($0.name, $0.value) < ($1.name, $1.value) }) {
-        text.append(UInt8(ascii: "0") + kind)
-        text.append(UInt8(ascii: " "))
-        text += pair.name.utf8
-        text.append(UInt8(ascii: "="))
-        text += pair.value.utf8
-        text.append(0)
-      }
+    let pairs = [system, user, tags].reduce(0) { $0 + $1.count }
+    let text = [UInt8](bytesMax: Int(byteCount) + pairs * Self.hashSeparators) { text in
+      Self.append(0, system, to: &text)
+      Self.append(1, user, to: &text)
+      Self.append(2, tags, to: &text)
     }
-    add(0, system)
-    add(1, user)
-    add(2, tags)
     return SHA256.withDigest(of: text) { Hex.text(UnsafeRawBufferPointer(rebasing: $0.prefix(6))) }
+  }
+
+  /// Kind, space, equals sign and NUL.
+  private static let hashSeparators = 4
+
+  private static func append(_ kind: UInt8, _ pairs: [Pair], to text: inout OutputSpan<UInt8>) {
+    let isSorted = zip(pairs, pairs.dropFirst()).allSatisfy { ($0.name, $0.value) <= ($1.name, $1.value) }
+    for pair in isSorted ? pairs : pairs.sorted(by: { ($0.name, $0.value) < ($1.name, $1.value) }) {
+      text.append(UInt8(ascii: "0") + kind)
+      text.append(UInt8(ascii: " "))
+      text.append(text: pair.name)
+      text.append(UInt8(ascii: "="))
+      text.append(text: pair.value)
+      text.append(0)
+    }
   }
 }

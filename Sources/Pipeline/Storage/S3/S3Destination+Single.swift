@@ -87,7 +87,7 @@ extension S3Destination {
   private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ body: S3Request.Body) -> S3Exchange {
     var request = S3Request("PUT", placement.bucket, copy.key, body: body)
     write(copy, info, to: &request.headers)
-    request.headers.append("content-md5") { md5.appendBase64(to: &$0) }
+    request.headers.append("content-md5", bytesMax: MD5Digest.base64Count) { md5.appendBase64(to: &$0) }
     copy.condition.write(to: &request.headers)
     return client.begin(request)
   }
@@ -102,7 +102,7 @@ extension S3Destination {
     if let answered = head.contentMD5, answered != md5 {
       try await distrust(copy, "the target answered with ETag \(answered), the bytes sent have MD5 \(md5)")
     }
-    if head.etag == nil {
+    if !head.has("etag") {
       // Not how S3 answers: what stands there is looked at.
       let there = try await client.head(placement.bucket, copy.key)
       guard there?.size == size else { try await distrust(copy, "the target has \(there?.size ?? 0) bytes of \(size)") }

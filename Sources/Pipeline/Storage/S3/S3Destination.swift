@@ -180,7 +180,12 @@ public final class S3Destination: ObjectDestination {
   }
 
   private func mappedKey(of request: ObjectRequest) -> String {
-    placement.bucketMatch ? request.key : "\(request.bucket)/\(request.key)"
+    guard !placement.bucketMatch else { return request.key }
+    return String(bytesMax: request.bucket.utf8.count + 1 + request.key.utf8.count) { key in
+      key.append(text: request.bucket)
+      key.append(UInt8(ascii: "/"))
+      key.append(text: request.key)
+    }
   }
 
   private func validKey(of request: ObjectRequest) -> String? {

@@ -35,9 +35,14 @@ extension ResponseHead {
 
   /// The ETag where it is the MD5 of the contents: not of parts, and not of something encrypted with a key of the customer's.
   var contentMD5: MD5Digest? {
-    guard self["x-amz-server-side-encryption-customer-algorithm"] == nil else { return nil }
+    guard !has("x-amz-server-side-encryption-customer-algorithm") else { return nil }
     if let encryption = self["x-amz-server-side-encryption"], encryption != "AES256" { return nil }
-    return etag.flatMap { MD5Digest(hex: $0) }
+    let digest = withValue("etag") { octets in
+      let quote = UInt8(ascii: "\"")
+      let isQuoted = octets.count >= 2 && octets.first == quote && octets.last == quote
+      return MD5Digest(hexOctets: isQuoted ? octets.dropFirst().dropLast() : octets[...])
+    }
+    return digest ?? nil
   }
 
   /// Metadata as S3 keeps them with an object; tags apart.
@@ -69,16 +74,16 @@ extension ObjectAttributes {
 
   /// As headers of a request that makes an object.
   func write(to headers: inout HeaderLines) {
-    for pair in system { headers.append(pair.name, pair.value) }
-    for pair in user { headers.append(pair.name, pair.value) }
-    if !tags.isEmpty { headers.append("x-amz-tagging", URIEncoding.form(tags.map { ($0.name, $0.value) })) }
+    for pair in system { headers.append(named: pair.name, pair.value) }
+    for pair in user { headers.append(named: pair.name, pair.value) }
+    guard !tags.isEmpty else { return }
+    let pairs = tags.map { ($0.name, $0.value) }
+    headers.append("x-amz-tagging", bytesMax: URIEncoding.formBytesMax(pairs)) { URIEncoding.append(form: pairs, to: &$0) }
   }
 }
 
 extension ObjectAttributes.Pair {
-  fileprivate var isOurs: Bool {
-    name == S3CopyRecord.header || name == S3CopyRecord.versionHeader || name == S3CopyRecord.statusHeader
-  }
+  fileprivate var isOurs: Bool { S3CopyRecord.headers.contains(name) }
 }
 
 extension S3Client {
@@ -89,7 +94,7 @@ extension S3Client {
   }
 
   /// Raw ids of Scality begin with twenty digits that count down.
-  private static func isScality(_ raw: String) -> Bool { raw.utf8.count >= VersionId.rawCount && VersionOrder.isComparable(raw, raw) }
+  private static func isScality(_ raw: String) -> Bool { raw.utf8.count >= VersionId.rawCount && VersionOrder.countsDown(raw) }
 
   /// The version id as entries have it: Scality's decoded, any other as it is.
   static func rawVersion(_ spelled: String) -> String {

@@ -112,20 +112,18 @@ struct S3Request {
   /// Signs and addresses it. Its headers leave with what is returned.
   /// - Parameter time: now, as `AmazonTime.basic` writes it.
   mutating func outgoing(_ settings: S3Settings, endpoint: S3Endpoint, signature: SignatureV4, time: String) -> OutgoingRequest {
-    var origin = endpoint.origin
-    var path: [UInt8] = []
-    path.reserveCapacity(bucket.utf8.count + key.utf8.count + 16)
-    path.append(UInt8(ascii: "/"))
     // Without a bucket it is about all of them.
-    if settings.pathStyle || !S3Endpoint.isHostName(bucket) {
-      URIEncoding.append(bucket, keepsSlash: false, to: &path)
-      if !key.isEmpty { path.append(UInt8(ascii: "/")) }
-    } else {
-      origin = endpoint.origin(ofBucket: bucket)
+    let isInPath = settings.pathStyle || !S3Endpoint.isHostName(bucket)
+    let origin = isInPath ? endpoint.origin : endpoint.origin(ofBucket: bucket)
+    let path = String(bytesMax: URIEncoding.bytesMax(bucket.utf8.count + key.utf8.count) + 2) { path in
+      path.append(UInt8(ascii: "/"))
+      if isInPath {
+        URIEncoding.append(bucket, keepsSlash: false, to: &path)
+        if !key.isEmpty { path.append(UInt8(ascii: "/")) }
+      }
+      URIEncoding.append(key, keepsSlash: true, to: &path)
     }
-    URIEncoding.append(key, keepsSlash: true, to: &path)
-    let pathText = String(decoding: path, as: UTF8.self)
-    let queryText = query.isEmpty ? "" : canonicalQuery
+    let query = query.isEmpty ? "" : canonicalQuery
 
     var payload = CanonicalRequest.emptyPayload
     var outgoingBody = OutgoingRequest.Body.none
@@ -145,16 +143,23 @@ struct S3Request {
     if let token = settings.credentials.sessionToken { lines.append("x-amz-security-token", token) }
     lines.append("host", origin.hostHeader)
     let authorization = signature.authorization(
-      CanonicalRequest(method: method, path: pathText, query: queryText, headers: lines, payload: payload), time: time)
+      CanonicalRequest(method: method, path: path, query: query, headers: lines, payload: payload), time: time)
     // The host's is the transport's to write.
     lines.removeLast()
-    lines.append("authorization") { $0.append(contentsOf: authorization) }
+    lines.append("authorization", bytesMax: authorization.count) { line in authorization.withUnsafeBytes { line.append(octets: $0) } }
     var outgoing = OutgoingRequest(
-      method: method, origin: origin, target: queryText.isEmpty ? pathText : "\(pathText)?\(queryText)", body: outgoingBody,
-      caFile: settings.caFile)
+      method: method, origin: origin, target: Self.target(path, query), body: outgoingBody, caFile: settings.caFile)
     outgoing.headers = lines
     // A PUT or DELETE is answered with a few lines.
     outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
     return outgoing
+  }
+  private static func target(_ path: String, _ query: String) -> String {
+    guard !query.isEmpty else { return path }
+    return String(bytesMax: path.utf8.count + 1 + query.utf8.count) { target in
+      target.append(text: path)
+      target.append(UInt8(ascii: "?"))
+      target.append(text: query)
+    }
   }
 }

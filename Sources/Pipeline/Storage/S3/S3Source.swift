@@ -34,7 +34,7 @@ public final class S3Source: ObjectSource {
       let modifiedNs = request.versionId == nil ? head["last-modified"].flatMap(HTTPDate.ns) : nil
       return S3Body(
         client: client, exchange: exchange, request: request, info: ObjectInfo(size: size, modifiedNs: modifiedNs),
-        md5: md5, attributes: attributes, etag: head["etag"])
+        md5: md5, attributes: attributes, head: head)
     } catch {
       exchange.cancel()
       throw error
@@ -81,12 +81,13 @@ private final class S3Body: ObjectBody {
   private let client: S3Client
   private let exchange: S3Exchange
   private let request: ObjectRequest
-  private let etag: String?
+  /// Of the whole; nil for a part.
+  private let head: ResponseHead?
   private var received: Int64 = 0
 
   init(
     client: S3Client, exchange: S3Exchange, request: ObjectRequest, info: ObjectInfo, md5: MD5Digest?, attributes: ObjectAttributes?,
-    etag: String?
+    head: ResponseHead?
   ) {
     self.client = client
     self.exchange = exchange
@@ -94,7 +95,7 @@ private final class S3Body: ObjectBody {
     self.info = info
     self.md5 = md5
     self.attributes = attributes
-    self.etag = etag
+    self.head = head
   }
 
   var hasBuffer: Bool { received == info.size || exchange.hasBuffer }
@@ -115,7 +116,7 @@ private final class S3Body: ObjectBody {
 
   func part(_ range: Range<Int64>) async throws(StoreError) -> (any ObjectBody)? {
     var headers = [HTTPHeader("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")]
-    if let etag { headers.append(HTTPHeader("if-match", etag)) }
+    if let etag = head?["etag"] { headers.append(HTTPHeader("if-match", etag)) }
     let get = S3Request(
       "GET", request.bucket, request.key, query: S3Client.versionQuery(request.versionId), headers: headers)
     let part = client.begin(get)
@@ -127,7 +128,7 @@ private final class S3Body: ObjectBody {
         throw .changed("\(S3Source.name(request)) (another range than asked for came)")
       }
       return S3Body(
-        client: client, exchange: part, request: request, info: ObjectInfo(size: length), md5: nil, attributes: nil, etag: nil)
+        client: client, exchange: part, request: request, info: ObjectInfo(size: length), md5: nil, attributes: nil, head: nil)
     } catch {
       part.cancel()
       throw error

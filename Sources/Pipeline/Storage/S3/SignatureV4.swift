@@ -37,6 +37,18 @@ struct CanonicalRequest {
 
   /// Puts the names of the headers, and the whole text that is signed, into buffers that are empty.
   fileprivate func write(names: inout [UInt8], text: inout [UInt8]) {
+    // Each line of the headers is as long there as here, or longer.
+    let namesMax = headers.bytes.count
+    names.append(addingCapacity: namesMax) { names in
+      let otherBytes = method.utf8.count + path.utf8.count + query.utf8.count + payload.utf8.count
+      text.append(addingCapacity: otherBytes + headers.bytes.count + namesMax + Self.newlines) { write(names: &names, text: &$0) }
+    }
+  }
+
+  /// Behind what is no header's line.
+  private static let newlines = 5
+
+  private func write(names: inout OutputSpan<UInt8>, text: inout OutputSpan<UInt8>) {
     text.append(text: method)
     text.append(Octet.newline)
     text.append(text: path)
@@ -46,37 +58,43 @@ struct CanonicalRequest {
     headers.withSorted { lines in
       for line in lines {
         if !names.isEmpty { names.append(UInt8(ascii: ";")) }
-        names.append(contentsOf: line.name)
-        text.append(contentsOf: line.name)
+        names.append(octets: line.name)
+        text.append(octets: line.name)
         text.append(UInt8(ascii: ":"))
         Self.append(words: line.value, to: &text)
         text.append(Octet.newline)
       }
     }
     text.append(Octet.newline)
-    text.append(contentsOf: names)
+    names.withUnsafeMutableBufferPointer { names, count in
+      text.append(octets: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(names)[..<count]))
+    }
     text.append(Octet.newline)
     text.append(text: payload)
   }
 
   /// As a header is signed: runs of spaces as one, none at the ends.
-  private static func append(words value: UnsafeRawBufferPointer, to text: inout [UInt8]) {
-    guard Octet.has(Octet.space, value) else { return text.append(contentsOf: value) }
+  private static func append(words value: UnsafeRawBufferPointer, to text: inout OutputSpan<UInt8>) {
+    guard Octet.has(Octet.space, value) else { return text.append(octets: value) }
     let start = text.count
     var isSpace = true
     for byte in value {
       if byte != Octet.space || !isSpace { text.append(byte) }
       isSpace = byte == Octet.space
     }
-    if isSpace, text.count > start { text.removeLast() }
+    if isSpace, text.count > start { _ = text.removeLast() }
   }
 }
 
 /// - Thread: one at a time.
 final class SignatureV4 {
+  private static let algorithm: StaticString = "AWS4-HMAC-SHA256"
+
   private let credentials: S3Credentials
   private let region: String
   private let service: String
+  /// Of the last signature.
+  private var time = ""
   /// Of the day the key was made for, `20130524`.
   private var day = ""
   private var key = HMACKey([])
@@ -96,30 +114,39 @@ final class SignatureV4 {
   /// The value of the Authorization header.
   /// - Parameter time: `20130524T000000Z`, also the value of the signed `x-amz-date`.
   func authorization(_ request: CanonicalRequest, time: String) -> [UInt8] {
-    if !time.utf8.starts(with: day.utf8) || day.isEmpty { setDay(String(time.prefix(8))) }
+    if time != self.time { setTime(time) }
     names.removeAll(keepingCapacity: true)
     canonical.removeAll(keepingCapacity: true)
     request.write(names: &names, text: &canonical)
     text.removeAll(keepingCapacity: true)
-    text.append(text: "AWS4-HMAC-SHA256\n")
-    text.append(text: time)
-    text.append(Octet.newline)
-    text.append(contentsOf: scope)
-    text.append(Octet.newline)
-    SHA256.withDigest(of: canonical) { Hex.append($0, to: &text) }
+    text.append(addingCapacity: Self.algorithm.utf8CodeUnitCount + time.utf8.count + scope.count + 2 * SHA256.digestBytes + 3) { text in
+      text.append(literal: Self.algorithm)
+      text.append(Octet.newline)
+      text.append(text: time)
+      text.append(Octet.newline)
+      scope.withUnsafeBytes { text.append(octets: $0) }
+      text.append(Octet.newline)
+      SHA256.withDigest(of: canonical) { Hex.append($0, to: &text) }
+    }
     value.removeAll(keepingCapacity: true)
-    value.append(contentsOf: prefix)
-    value.append(contentsOf: names)
-    value.append(text: ", Signature=")
-    key.withCode(of: text) { Hex.append($0, to: &value) }
+    let label: StaticString = ", Signature="
+    value.append(addingCapacity: prefix.count + names.count + label.utf8CodeUnitCount + 2 * SHA256.digestBytes) { value in
+      prefix.withUnsafeBytes { value.append(octets: $0) }
+      names.withUnsafeBytes { value.append(octets: $0) }
+      value.append(literal: label)
+      key.withCode(of: text) { Hex.append($0, to: &value) }
+    }
     return value
   }
 
-  private func setDay(_ day: String) {
+  private func setTime(_ time: String) {
+    self.time = time
+    let day = String(time.prefix(8))
+    guard day != self.day else { return }
     self.day = day
     key = HMACKey(Self.signingKey(credentials.secretKey, day: day, region: region, service: service))
     scope = Array("\(day)/\(region)/\(service)/aws4_request".utf8)
-    prefix = Array("AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/".utf8) + scope + Array(", SignedHeaders=".utf8)
+    prefix = Array("\(Self.algorithm) Credential=\(credentials.accessKey)/".utf8) + scope + Array(", SignedHeaders=".utf8)
   }
 
   static func signingKey(_ secret: String, day: String, region: String, service: String) -> [UInt8] {

@@ -14,14 +14,14 @@ enum URIEncoding {
     byte < 128 && (byte < 64 ? unreservedLow : unreservedHigh) >> UInt64(byte & 63) & 1 == 1
   }
 
+  /// Octets of the longest that a text of so many can become.
+  static func bytesMax(_ count: Int) -> Int { 3 * count }
+
   /// - Parameter keepsSlash: of a key, whose slashes separate segments; not of a query's names and values.
-  static func append(_ text: String, keepsSlash: Bool, to bytes: inout [UInt8]) {
+  static func append(_ text: String, keepsSlash: Bool, to bytes: inout OutputSpan<UInt8>) {
     let octets = text.utf8.span
-    var isPlain = true
-    for index in octets.indices where !isUnreserved(octets[index]) && !(keepsSlash && octets[index] == UInt8(ascii: "/")) { isPlain = false }
-    // Nearly all are.
-    guard !isPlain else { return bytes.append(text: text) }
-    for byte in text.utf8 {
+    for index in octets.indices {
+      let byte = octets[index]
       if isUnreserved(byte) || (keepsSlash && byte == UInt8(ascii: "/")) {
         bytes.append(byte)
       } else {
@@ -33,21 +33,27 @@ enum URIEncoding {
   }
 
   static func encoded(_ text: String, keepsSlash: Bool = false) -> String {
-    var bytes: [UInt8] = []
-    append(text, keepsSlash: keepsSlash, to: &bytes)
-    return String(decoding: bytes, as: UTF8.self)
+    String(bytesMax: bytesMax(text.utf8.count)) { append(text, keepsSlash: keepsSlash, to: &$0) }
   }
 
   /// Names and values, as in a query or in `x-amz-tagging`.
   static func form(_ pairs: [(String, String)]) -> String {
-    var bytes: [UInt8] = []
+    String(bytesMax: formBytesMax(pairs)) { append(form: pairs, to: &$0) }
+  }
+
+  static func formBytesMax(_ pairs: [(String, String)]) -> Int {
+    pairs.reduce(0) { $0 + bytesMax($1.0.utf8.count + $1.1.utf8.count) + 2 }
+  }
+
+  static func append(form pairs: [(String, String)], to bytes: inout OutputSpan<UInt8>) {
+    var isFirst = true
     for (name, value) in pairs {
-      if !bytes.isEmpty { bytes.append(UInt8(ascii: "&")) }
+      if !isFirst { bytes.append(UInt8(ascii: "&")) }
+      isFirst = false
       append(name, keepsSlash: false, to: &bytes)
       bytes.append(UInt8(ascii: "="))
       append(value, keepsSlash: false, to: &bytes)
     }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }
 

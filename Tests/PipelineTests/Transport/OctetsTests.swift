@@ -1,0 +1,43 @@
+// Octets as hex digits, header lines, and what is asked of an answer's head.
+import PipelineCore
+import Testing
+
+@testable import Pipeline
+
+@Suite struct OctetsTests {
+  @Test func everyOctetHasItsTwoDigits() {
+    for count in 0...9 {
+      for first in 0...255 {
+        let octets = (0..<count).map { UInt8(truncatingIfNeeded: first + 37 * $0) }
+        let expected = octets.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        #expect(octets.withUnsafeBytes { Hex.text($0) } == expected)
+      }
+    }
+  }
+
+  @Test func aNameKnownBeforehandMakesTheSameLine() {
+    var known = HeaderLines()
+    known.append("x-amz-meta-a", "one\r\ntwo")
+    known.append("x-amz-date", bytesMax: 40) { $0.append(literal: "20130524T000000Z\n") }
+    var unknown = HeaderLines()
+    unknown.append(named: "X-Amz-Meta-A", "one\r\ntwo")
+    unknown.append(named: "x-amz-Date", "20130524T000000Z\n")
+    #expect(known.bytes == unknown.bytes && known.count == unknown.count)
+    #expect(known.list == [HTTPHeader("x-amz-meta-a", "one  two"), HTTPHeader("x-amz-date", "20130524T000000Z ")])
+  }
+
+  @Test func aDigestIsReadFromTheHeadAsFromText() {
+    let hex = "d41d8cd98f00b204e9800998ecf8427e"
+    func head(_ etag: String, _ more: String = "") -> ResponseHead {
+      ResponseHead(status: 200, lines: Array("date: x\r\nETag:  \(etag) \r\n\(more)\r\n".utf8))
+    }
+    for etag in [hex, "\"\(hex)\"", "\"\(hex.uppercased())\""] { #expect(head(etag).contentMD5 == MD5Digest(hex: hex), "\(etag)") }
+    for etag in ["", "\"", "\"\"", "\"\(hex)-2\"", "W/\"\(hex)\"", "\"\(hex.dropLast())\"", "\"\(hex.dropLast())g\""] {
+      #expect(head(etag).contentMD5 == nil, "\(etag)")
+    }
+    #expect(head("\"\(hex)\"", "x-amz-server-side-encryption: AES256\r\n").contentMD5 != nil)
+    #expect(head("\"\(hex)\"", "x-amz-server-side-encryption: aws:kms\r\n").contentMD5 == nil)
+    #expect(head("\"\(hex)\"", "X-Amz-Server-Side-Encryption-Customer-Algorithm: AES256\r\n").contentMD5 == nil)
+    #expect(head(hex).has("etag") && !head(hex).has("eta") && !head(hex).has("etags"))
+  }
+}
