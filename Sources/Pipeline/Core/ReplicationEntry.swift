@@ -71,6 +71,11 @@ public struct ReplicationEntry: Sendable {
   public var encodedVersionId: String? { versionId.map(VersionId.encode) }
   /// Lower-case hex; empty where the populator left it to the copy.
   public var contentMD5: String { text(fields.contentMD5) ?? "" }
+  /// The same, without a text made of it.
+  public var contentMD5Octets: ArraySlice<UInt8> {
+    let slice = fields.contentMD5
+    return slice.isEscaped ? slice.bytes(in: payload.span)[...] : payload[slice.range]
+  }
   /// ISO 8601 as stored.
   public var lastModified: String { text(fields.lastModified) ?? "" }
   /// The comma list of sites as it stands.

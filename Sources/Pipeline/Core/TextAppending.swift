@@ -18,6 +18,7 @@ extension OutputSpan<UInt8> {
   public static var decimalBytesMax: Int { 20 }
 
   /// - Precondition: there is room, as for all of these.
+  @inlinable
   public mutating func append(text: String) {
     let octets = text.utf8.span
     // Unsafe: the pointer does not outlive the call.
@@ -25,13 +26,13 @@ extension OutputSpan<UInt8> {
   }
 
   /// Text that was known when this was built.
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func append(literal text: StaticString) {
     // Unsafe: literals live for ever.
     unsafe append(octets: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func append(octets: UnsafeRawBufferPointer) {
     precondition(octets.count <= freeCapacity, "more than there was room made for")
     guard let source = octets.baseAddress else { return }
@@ -45,13 +46,16 @@ extension OutputSpan<UInt8> {
 
   public mutating func append(decimal number: Int64) {
     if number < 0 { append(UInt8(ascii: "-")) }
-    let magnitude = number.magnitude
-    var unit: UInt64 = 1
-    while magnitude / unit >= 10 { unit *= 10 }
-    while unit > 0 {
-      append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: magnitude / unit % 10))
-      unit /= 10
-    }
+    // From the last digit on: to divide by ten is a multiplication, to divide by a power of it is not.
+    var digits = [20 of UInt8](repeating: 0)
+    var rest = number.magnitude
+    var start = Self.decimalBytesMax
+    repeat {
+      start -= 1
+      digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    } while rest > 0
+    for index in start..<Self.decimalBytesMax { append(digits[index]) }
   }
 }
 

@@ -7,7 +7,7 @@ extension ObjectRequest {
     self.init(site: site, bucket: entry.bucket, key: entry.key, versionId: entry.versionId)
     isDeleteMarker = entry.isDeleteMarker
     // An ETag of parts is no MD5 of the whole: then there is nothing to compare with.
-    md5 = MD5Digest(hex: entry.contentMD5)
+    md5 = MD5Digest(hexOctets: entry.contentMD5Octets)
     size = entry.contentLength
     lastModified = entry.lastModified
     self.force = force
@@ -15,17 +15,21 @@ extension ObjectRequest {
     if !entry.hasData, !entry.content.isEmpty {
       extent = entry.content.isDisjoint(with: [.putTagging, .deleteTagging]) ? .metadata : .tags
     }
-    entry.forEachAttribute(named: ObjectAttributes.entryNames) { kind, name, value in
-      let pair = ObjectAttributes.Pair(name, value)
-      switch kind {
-      case .named: attributes.system.append(pair)
-      case .user: attributes.user.append(pair)
-      case .tag: attributes.tags.append(pair)
-      }
-    }
+    attributes = ObjectAttributes(entry)
   }
 }
 
 extension ObjectAttributes {
+  fileprivate init(_ entry: ReplicationEntry) {
+    entry.forEachAttribute(named: Self.entryNames) { kind, name, value in
+      let pair = Pair(name, value)
+      switch kind {
+      case .named: system.append(pair)
+      case .user: user.append(pair)
+      case .tag: tags.append(pair)
+      }
+    }
+  }
+
   fileprivate static let entryNames = AttributeNames(systemNames)
 }

@@ -2,6 +2,7 @@
 // is the back-pressure, and the only buffers are the pool's. Nothing here knows of Kafka, files or S3.
 //
 // - Thread: one instance per worker; everything runs on that worker's executor.
+internal import PipelineCore
 
 /// One version of one object, as an entry asks for it to be copied to one location.
 public struct ObjectRequest: Sendable {
@@ -9,7 +10,9 @@ public struct ObjectRequest: Sendable {
   public var bucket: String
   public var key: String
   /// Raw; nil where the source has no versions.
-  public var versionId: String?
+  public var versionId: String? { didSet { encodedVersionId = versionId.map(VersionId.encode) } }
+  /// The same, as requests and lists spell it.
+  public private(set) var encodedVersionId: String?
   public var isDeleteMarker = false
   /// Nil where the entry does not say: what the source has then counts.
   public var md5: MD5Digest?
@@ -37,6 +40,7 @@ public struct ObjectRequest: Sendable {
     self.bucket = bucket
     self.key = key
     self.versionId = versionId
+    encodedVersionId = versionId.map(VersionId.encode)
   }
 }
 

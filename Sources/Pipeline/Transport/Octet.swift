@@ -15,12 +15,16 @@ enum Octet {
   /// Whether any of them is a control character (below 0x20, or 0x7F), eight at a time.
   static func containControls(_ bytes: UnsafeRawBufferPointer) -> Bool {
     let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+    guard let base = bytes.baseAddress else { return false }
     var at = 0
     while at + 8 <= bytes.count {
-      let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+      let word = base.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+      at += 8
+      // Space to tilde, as nearly all is: none has the high bit, or gets it with one more or with 0x20 less. Exact up to the first
+      // that is something else, which is looked at again.
+      guard ((word &- ones &* 0x20) | (word &+ ones) | word) & highs != 0 else { continue }
       let delete = word ^ (ones &* 0x7F)
       if (((word &- ones &* 0x20) & ~word) | ((delete &- ones) & ~delete)) & highs != 0 { return true }
-      at += 8
     }
     while at < bytes.count {
       if bytes[at] < 0x20 || bytes[at] == 0x7F { return true }

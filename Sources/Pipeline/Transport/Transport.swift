@@ -40,14 +40,19 @@ public struct OutgoingRequest: Sendable {
 
   var url: String { origin.url + target }
 
-  public init(
-    method: String, origin: HTTPOrigin, target: String, headers: [HTTPHeader] = [], body: Body = .none, caFile: String? = nil
+  public init(method: String, origin: HTTPOrigin, target: String, headers: [HTTPHeader] = [], body: Body = .none) {
+    self.init(method: method, origin: origin, target: target, lines: HeaderLines(headers), body: body, expectedBytes: nil, caFile: nil)
+  }
+
+  init(
+    method: String, origin: HTTPOrigin, target: String, lines: HeaderLines, body: Body, expectedBytes: Int64?, caFile: String?
   ) {
     self.method = method
     self.origin = origin
     self.target = target
-    self.headers = HeaderLines(headers)
+    self.headers = lines
     self.body = body
+    self.expectedBytes = expectedBytes
     self.caFile = caFile
   }
 }

@@ -157,7 +157,7 @@ public final class StoreReplicator: EntryReplicator {
 
 extension FailedVersion {
   init(_ request: ObjectRequest) {
-    self.init(bucket: request.bucket, key: request.key, versionId: request.versionId.map(VersionId.encode) ?? "")
+    self.init(bucket: request.bucket, key: request.key, versionId: request.encodedVersionId ?? "")
   }
 }
 

@@ -15,6 +15,19 @@ import Testing
     }
   }
 
+  @Test func controlsAreFoundWhereverTheyStandAndNothingElseIs() {
+    let plain = Array("ordinary text, of several words\u{e4}\u{20ac} ~".utf8)
+    #expect(!plain.withUnsafeBytes { Octet.containControls($0) })
+    for octet: UInt8 in 0...255 {
+      for position in plain.indices {
+        var bytes = plain
+        bytes[position] = octet
+        #expect(bytes.withUnsafeBytes { Octet.containControls($0) } == (octet < 0x20 || octet == 0x7F), "\(octet) at \(position)")
+      }
+    }
+    #expect(![UInt8]().withUnsafeBytes { Octet.containControls($0) })
+  }
+
   @Test func aNameKnownBeforehandMakesTheSameLine() {
     var known = HeaderLines()
     known.append("x-amz-meta-a", "one\r\ntwo")

@@ -3,7 +3,7 @@
 // thing written twice, an older version over a newer one.
 internal import PipelineCore
 
-struct S3CopyRecord: Hashable {
+struct S3CopyRecord {
   /// The record.
   static let header: StaticString = "x-amz-meta-downbeat"
   /// As Backbeat writes it: the encoded version id of the source, or `null`.
@@ -19,6 +19,8 @@ struct S3CopyRecord: Hashable {
   var md5: MD5Digest?
   /// Raw.
   var versionId: String?
+  /// The same as headers spell it, where it is known already.
+  private var encodedVersionId: String?
   /// ISO 8601 of the version; empty if unknown.
   var lastModified = ""
   /// Of the metadata and tags, to tell whether an update was carried out.
@@ -29,6 +31,7 @@ struct S3CopyRecord: Hashable {
     modifiedNs = info.modifiedNs
     self.md5 = md5
     versionId = request.versionId
+    encodedVersionId = request.encodedVersionId
     lastModified = request.lastModified
     attributesHash = attributes.shortHash
   }
@@ -49,7 +52,7 @@ struct S3CopyRecord: Hashable {
 
   func write(to headers: inout HeaderLines) {
     headers.append(Self.statusHeader, "REPLICA")
-    headers.append(Self.versionHeader, versionId.map(VersionId.encode) ?? VersionId.null)
+    headers.append(Self.versionHeader, encodedVersionId ?? versionId.map(VersionId.encode) ?? VersionId.null)
     headers.append(Self.header, bytesMax: bytesMax) { write(to: &$0) }
   }
 

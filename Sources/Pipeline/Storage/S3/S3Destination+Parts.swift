@@ -35,7 +35,7 @@ extension S3Destination {
 
   private func beginUpload(_ copy: S3Copy, _ info: ObjectInfo) async throws(StoreError) -> Upload {
     var request = S3Request("POST", placement.bucket, copy.key, query: [("uploads", "")], body: .bytes([]))
-    write(copy, info, to: &request.headers)
+    write(copy, info, copy.md5, to: &request.headers)
     let root = try client.document(try await client.perform(request), request)
     guard let id = root.text("UploadId"), !id.isEmpty else {
       throw StoreError(.targetRefused, isRetryable: true, "\(request.name): no upload id in the answer")

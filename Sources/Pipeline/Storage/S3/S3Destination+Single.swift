@@ -14,8 +14,6 @@ extension S3Destination {
     if let block { md5.add(block.filled) }
     let digest = md5.finish()
     if let expected = copy.md5, expected != digest { throw differs(copy, read: digest, expected) }
-    var copy = copy
-    copy.md5 = digest
     let (info, endpoint) = (body.info, client.endpointInUse)
     guard copy.condition == .isAbsent, optimism.beginTrial(bytes: info.size, endpoint: endpoint, now: Instant.nowUncached()) else {
       return try await send(copy, digest, info, block)
@@ -86,7 +84,7 @@ extension S3Destination {
 
   private func beginPut(_ copy: S3Copy, _ md5: MD5Digest, _ info: ObjectInfo, _ body: S3Request.Body) -> S3Exchange {
     var request = S3Request("PUT", placement.bucket, copy.key, body: body)
-    write(copy, info, to: &request.headers)
+    write(copy, info, md5, to: &request.headers)
     request.headers.append("content-md5", bytesMax: MD5Digest.base64Count) { md5.appendBase64(to: &$0) }
     copy.condition.write(to: &request.headers)
     return client.begin(request)

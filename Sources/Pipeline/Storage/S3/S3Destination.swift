@@ -196,8 +196,9 @@ public final class S3Destination: ObjectDestination {
   // MARK: Helpers of the steps
 
   /// Adds what a request that begins a copy says of it.
-  func write(_ copy: S3Copy, _ info: ObjectInfo, to headers: inout HeaderLines) {
-    write(copy.attributes, S3CopyRecord(copy.request, info, md5: copy.md5, copy.attributes), to: &headers)
+  /// - Parameter md5: of the bytes, where it is known by now.
+  func write(_ copy: S3Copy, _ info: ObjectInfo, _ md5: MD5Digest?, to headers: inout HeaderLines) {
+    write(copy.attributes, S3CopyRecord(copy.request, info, md5: md5, copy.attributes), to: &headers)
   }
 
   func write(_ attributes: ObjectAttributes, _ record: S3CopyRecord, to headers: inout HeaderLines) {
@@ -221,6 +222,6 @@ struct S3Copy {
   let key: String
   let attributes: ObjectAttributes
   /// What the bytes must have; nil where nobody knows.
-  var md5: MD5Digest?
+  let md5: MD5Digest?
   let condition: WriteCondition
 }

@@ -93,6 +93,12 @@ extension S3Client {
     return [("versionId", isScality(raw) ? VersionId.encode(raw) : raw)]
   }
 
+  /// That of the version which is asked for.
+  static func versionQuery(_ request: ObjectRequest) -> [(String, String)] {
+    guard let raw = request.versionId, let encoded = request.encodedVersionId else { return [] }
+    return [("versionId", isScality(raw) ? encoded : raw)]
+  }
+
   /// Raw ids of Scality begin with twenty digits that count down.
   private static func isScality(_ raw: String) -> Bool { raw.utf8.count >= VersionId.rawCount && VersionOrder.countsDown(raw) }
 

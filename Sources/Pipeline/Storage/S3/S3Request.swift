@@ -147,12 +147,11 @@ struct S3Request {
     // The host's is the transport's to write.
     lines.removeLast()
     lines.append("authorization", bytesMax: authorization.count) { line in authorization.withUnsafeBytes { line.append(octets: $0) } }
-    var outgoing = OutgoingRequest(
-      method: method, origin: origin, target: Self.target(path, query), body: outgoingBody, caFile: settings.caFile)
-    outgoing.headers = lines
     // A PUT or DELETE is answered with a few lines.
-    outgoing.expectedBytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
-    return outgoing
+    let bytes = expectedBytes ?? (method == "GET" || method == "POST" ? nil : 0)
+    return OutgoingRequest(
+      method: method, origin: origin, target: Self.target(path, query), lines: lines, body: outgoingBody, expectedBytes: bytes,
+      caFile: settings.caFile)
   }
   private static func target(_ path: String, _ query: String) -> String {
     guard !query.isEmpty else { return path }
