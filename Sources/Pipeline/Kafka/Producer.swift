@@ -205,19 +205,21 @@ public final class Producer: EventSource, TimerTarget {
   private func report(_ message: UnsafePointer<rd_kafka_message_t>) {
     let message = message.pointee
     var error: KafkaError?
+    var failedValue: [UInt8] = []
     if message.err == RD_KAFKA_RESP_ERR_NO_ERROR {
       statistics.delivered += 1
     } else {
       statistics.failed += 1
       let topic = rd_kafka_topic_name(message.rkt).map { String(cString: $0) }
       error = KafkaError(message.err, call: "produce", topic: topic, partition: Partition(message.partition))
+      failedValue = Array(UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : message.len))
     }
     outstandingCount -= 1
     let token = UInt64(UInt(bitPattern: message._private))
     delegate?.producer(
       self,
       delivered: Delivery(
-        token: token, partition: Partition(message.partition), offset: Offset(message.offset), error: error))
+        token: token, partition: Partition(message.partition), offset: Offset(message.offset), error: error, failedValue: failedValue))
   }
 
   private func finishClose() {

@@ -52,6 +52,8 @@ public struct Delivery: Sendable {
   public let offset: Offset
   /// nil: on the disks of all replicas in sync (`acks`). Otherwise it may be there or not.
   public let error: KafkaError?
+  /// Of a message with an error; else empty.
+  public let failedValue: [UInt8]
 }
 
 /// Called on the reactor's thread from inside the producer's turn; may call the producer back.

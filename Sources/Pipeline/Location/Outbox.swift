@@ -58,6 +58,15 @@ public final class Outbox {
     }
   }
 
+  /// Whose messages are kept only when they did not arrive.
+  private struct Teller {
+    let topic: String
+    let ended: () -> Void
+  }
+
+  /// In the token of such a message, beside the number of its teller.
+  private static let tellerMark: UInt64 = 1 << 63
+
   private static let truncated = (name: "truncated", value: Array("true".utf8))
 
   private let reactor: Reactor
@@ -71,6 +80,7 @@ public final class Outbox {
   private var messages: [UInt64: Message] = [:]
   private var byteCount = 0
   private var nextToken: UInt64 = 0
+  private var tellers: [Teller] = []
   /// Messages that no broker will ever take, since the start.
   public private(set) var undeliverableCount: UInt64 = 0
   /// What the brokers answered, for metrics.
@@ -116,6 +126,41 @@ public final class Outbox {
 
   public func send(_ message: OutgoingMessage, ended: @escaping (_ isDelivered: Bool) -> Void) {
     send(topic: message.topic, key: message.key, value: message.value, headers: message.headers, ended: ended)
+  }
+
+  /// Makes known who has many small messages: they are not kept here, which costs as much as sending them, unless they fail. They do
+  /// not count for `hasRoom`: how many are under way is for the teller to bound.
+  /// - Parameter ended: called for each, on T0.
+  /// - Returns: for `tell`.
+  public func addTeller(topic: String, ended: @escaping () -> Void) -> Int {
+    tellers.append(Teller(topic: topic, ended: ended))
+    return tellers.count - 1
+  }
+
+  public func tell(_ teller: Int, _ value: [UInt8]) {
+    do throws(KafkaError) {
+      try producer.produce(topic: tellers[teller].topic, key: [], value: value, token: Self.tellerMark | UInt64(teller))
+    } catch {
+      keep(tellers[teller], value, error)
+    }
+  }
+
+  private func told(_ delivery: Delivery) {
+    let teller = tellers[Int(delivery.token & ~Self.tellerMark)]
+    guard let error = delivery.error else {
+      deliveries.note(teller.topic, delivery.partition.value, at: reactor.now)
+      return teller.ended()
+    }
+    deliveries.noteFailure()
+    keep(teller, delivery.failedValue, error)
+  }
+
+  /// From here on it is a message like any other.
+  private func keep(_ teller: Teller, _ value: [UInt8], _ error: KafkaError) {
+    nextToken += 1
+    messages[nextToken] = Message(topic: teller.topic, key: [], value: value, headers: [], mayBeCut: false, ended: { _ in teller.ended() })
+    byteCount += value.count
+    failed(nextToken, error)
   }
 
   /// Closes the producer; what is not acknowledged by then never calls back.
@@ -240,6 +285,7 @@ public final class Outbox {
 
 extension Outbox: ProducerDelegate {
   public func producer(_ producer: Producer, delivered delivery: Delivery) {
+    guard delivery.token & Self.tellerMark == 0 else { return told(delivery) }
     guard let error = delivery.error else { return end(delivery.token, in: delivery.partition) }
     deliveries.noteFailure()
     failed(delivery.token, error)

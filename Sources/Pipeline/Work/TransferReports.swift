@@ -19,7 +19,7 @@ public final class TransferReports: TransferWatcher {
 
   let topic: String
   /// Handed over and not sent yet; they count among `openCount`, which bounds them.
-  private let waiting = Lock<[OutgoingMessage]>([])
+  private let waiting = Lock<[[UInt8]]>([])
   private let openCount = Atomic<Int>(0)
 
   /// - Parameter topic: as named on the broker.
@@ -31,20 +31,19 @@ public final class TransferReports: TransferWatcher {
   /// - Thread: the reactor's.
   /// - Returns: for `Reactor.removeBeforeSleep`; from then on nothing is sent any more.
   public func attach(to outbox: Outbox, on reactor: Reactor) -> HookToken {
-    reactor.addBeforeSleep { [self] _ in
-      if openNow > 0 { send(to: outbox) }
+    let teller = outbox.addTeller(topic: topic) { [self] in openCount.subtract(1, ordering: .relaxed) }
+    return reactor.addBeforeSleep { [self] _ in
+      if openNow > 0 { send(to: outbox, teller) }
     }
   }
 
-  private func send(to outbox: Outbox) {
+  private func send(to outbox: Outbox, _ teller: Int) {
     let messages = waiting.withLock { waiting in
       let messages = waiting
       waiting = []
       return messages
     }
-    for message in messages {
-      outbox.send(message) { [self] _ in openCount.subtract(1, ordering: .relaxed) }
-    }
+    for message in messages { outbox.tell(teller, message) }
   }
 
   public func begin(_ request: ObjectRequest) -> any TransferProgress {
@@ -58,9 +57,7 @@ public final class TransferReports: TransferWatcher {
       openCount.subtract(messages.count, ordering: .relaxed)
       return false
     }
-    waiting.withLock { waiting in
-      for message in messages { waiting.append(OutgoingMessage(topic: topic, key: [], value: message)) }
-    }
+    waiting.withLock { $0 += messages }
     return true
   }
 }
