@@ -66,7 +66,8 @@ public struct ObjectAttributes: Hashable, Sendable {
 
   /// Of all names and values.
   var byteCount: Int64 {
-    [system, user, tags].joined().reduce(0) { $0 + Int64($1.name.utf8.count + $1.value.utf8.count) }
+    func count(_ pairs: [Pair]) -> Int64 { pairs.reduce(0) { $0 + Int64($1.name.utf8.count + $1.value.utf8.count) } }
+    return count(system) + count(user) + count(tags)
   }
 }
 

@@ -1,5 +1,5 @@
 // Which transport a request takes: our own for plain HTTP to a known address, libcurl's for everything else (TLS, names to be
-// looked up, proxies). Decided once for each origin.
+// looked up, proxies).
 internal import CLinux
 internal import Glibc
 public import Reactor
@@ -11,7 +11,6 @@ public final class TransportChoice: Transport {
   private let proxies: ProxyEnvironment
   private let sockets: SocketTransport
   private var curl: CurlTransport?
-  private var isDirect: [String: Bool] = [:]
 
   /// - Thread: the reactor's. - Blocking: no.
   public convenience init(reactor: Reactor, pool: BlockPool, limits: TransportLimits = TransportLimits()) {
@@ -37,10 +36,7 @@ public final class TransportChoice: Transport {
   }
 
   func takesSockets(_ origin: HTTPOrigin) -> Bool {
-    if let known = isDirect[origin.url] { return known }
-    let answer = !origin.isSecure && !origin.addresses.isEmpty && !proxies.mayApply(to: origin.host)
-    isDirect[origin.url] = answer
-    return answer
+    !origin.isSecure && !origin.addresses.isEmpty && !proxies.mayApply(to: origin.host)
   }
 
   private func library() -> CurlTransport {

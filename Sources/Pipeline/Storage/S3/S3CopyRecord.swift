@@ -118,7 +118,7 @@ struct S3CopyRecord {
 extension ObjectAttributes {
   /// Twelve hex digits of a digest over all of them, in whatever order they came.
   var shortHash: String {
-    let pairs = [system, user, tags].reduce(0) { $0 + $1.count }
+    let pairs = system.count + user.count + tags.count
     let text = [UInt8](bytesMax: Int(byteCount) + pairs * Self.hashSeparators) { text in
       Self.append(0, system, to: &text)
       Self.append(1, user, to: &text)
