@@ -28,7 +28,6 @@ actor Worker {
   private let plainCalls: PlainCalls
   private var context: WorkerContext?
   private var places: [Place?] = []
-  private var running: [RunningTask: Running] = [:]
   private var lanes: [Lane] = []
   /// Those that wait for an entry, the one used last at the end.
   private var idleLanes: [Int] = []
@@ -37,11 +36,6 @@ actor Worker {
   private var isClosed = false
   /// Not yet handed over: until the end of the turn, or longer while the inbox is full.
   private var finished: [WorkCompletion] = []
-
-  private struct RunningTask: Hashable {
-    let location: Int32
-    let ticket: InFlightTicket
-  }
 
   /// What a task is to do.
   private struct Job {
@@ -52,7 +46,7 @@ actor Worker {
 
   /// A task that does one job after the other.
   private struct Lane {
-    /// Given, and not yet taken up.
+    /// Given to it, until it is done.
     var job: Job?
     /// While it waits for a job.
     var waiter: UnsafeContinuation<Void, Never>?
@@ -61,12 +55,6 @@ actor Worker {
 
   /// Lanes that may wait for entries, of some 16 KiB each; more of them end.
   private static let idleLanesMax = 64
-
-  private struct Running {
-    let task: Task<Void, Never>
-    /// To name it if it gets stuck.
-    let entry: ReplicationEntry
-  }
 
   init(
     number: UInt8, handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode, plainCalls: PlainCalls
@@ -155,18 +143,11 @@ actor Worker {
 
   private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
     let job = Job(item: item, entry: entry, report: report)
-    let task: Task<Void, Never>
-    if let lane = idleLanes.popLast(), let known = lanes[lane].task {
-      task = known
-      wake(lane, job)
-    } else {
-      let lane = endedLanes.popLast() ?? lanes.count
-      if lane == lanes.count { lanes.append(Lane()) }
-      lanes[lane].job = job
-      task = Task.detached(executorPreference: handle.executor) { await self.serve(lane) }
-      lanes[lane].task = task
-    }
-    running[RunningTask(location: item.location, ticket: item.ticket)] = Running(task: task, entry: entry)
+    if let lane = idleLanes.popLast() { return wake(lane, job) }
+    let lane = endedLanes.popLast() ?? lanes.count
+    if lane == lanes.count { lanes.append(Lane()) }
+    lanes[lane].job = job
+    lanes[lane].task = Task.detached(executorPreference: handle.executor) { await self.serve(lane) }
   }
 
   private func wake(_ lane: Int, _ job: Job?) {
@@ -191,12 +172,19 @@ actor Worker {
 
   /// - Returns: false if there was none.
   private func doJob(of lane: Int) async -> Bool {
-    guard let job = lanes[lane].job.take() else { return false }
-    await run(job.item, job.entry, job.report)
+    guard let job = lanes[lane].job else { return false }
+    let (item, entry, report) = (job.item, job.entry, job.report)
+    let result = await result(of: item, entry, report)
+    lanes[lane].job = nil
+    switch result.outcome {
+    case .done, .alreadyThere: finish(item, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
+    case .skipped, .deadLetter, .failed: finish(item, result.outcome, messages: result.messages)
+    case .abandoned: finish(item, result.outcome)
+    }
     return true
   }
 
-  private func run(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport?) async {
+  private func result(of item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport?) async -> WorkResult {
     var result = WorkResult(.abandoned)
     do throws(WorkerLocationError) {
       if let report {
@@ -210,13 +198,8 @@ actor Worker {
           bucket: entry.bucket, key: entry.key, versionId: entry.versionId, code: "LocationUnavailable",
           message: error.description, attempts: 1))
     }
-    running[RunningTask(location: item.location, ticket: item.ticket)] = nil
     if report == nil, let location = place(item.location)?.location { conclude(&result, entry, of: location) }
-    switch result.outcome {
-    case .done, .alreadyThere: finish(item, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
-    case .skipped, .deadLetter, .failed: finish(item, result.outcome, messages: result.messages)
-    case .abandoned: finish(item, result.outcome)
-    }
+    return result
   }
 
   /// Counts a copy's end, and says it where statuses go.
@@ -262,15 +245,25 @@ actor Worker {
 
   /// Tells the tasks to end early; they answer `.abandoned` in their own time.
   func cancel(location: Int32, tickets: [InFlightTicket]) {
-    for ticket in tickets { running[RunningTask(location: location, ticket: ticket)]?.task.cancel() }
+    let there = lanes(of: location)
+    for ticket in tickets { if let lane = there[ticket] { lanes[lane].task?.cancel() } }
   }
 
   /// What these tasks are about; those that do not run here are left out.
   func names(location: Int32, tickets: [InFlightTicket]) -> [TaskName] {
-    tickets.compactMap { ticket in
-      guard let entry = running[RunningTask(location: location, ticket: ticket)]?.entry else { return nil }
+    let there = lanes(of: location)
+    return tickets.compactMap { ticket in
+      guard let entry = there[ticket].flatMap({ lanes[$0].job?.entry }) else { return nil }
       return TaskName(ticket: ticket, bucket: entry.bucket, key: entry.key, versionId: entry.versionId)
     }
+  }
+
+  private func lanes(of location: Int32) -> [InFlightTicket: Int] {
+    var there: [InFlightTicket: Int] = [:]
+    for (lane, state) in lanes.enumerated() {
+      if let item = state.job?.item, item.location == location { there[item.ticket] = lane }
+    }
+    return there
   }
 
   /// Frees what the kernel holds for this worker, and ends its thread. Nothing may be running any more.
