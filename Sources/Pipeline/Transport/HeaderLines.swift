@@ -52,6 +52,13 @@ public struct HeaderLines: Sendable {
     }
   }
 
+  /// All of the others behind its own.
+  mutating func append(_ others: HeaderLines) {
+    if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }
+    bytes += others.bytes
+    count += others.count
+  }
+
   /// - Parameter bytesMax: of name and value.
   private mutating func line(bytesMax: Int, _ write: (inout OutputSpan<UInt8>) -> Void) {
     if bytes.isEmpty { bytes.reserveCapacity(Self.bytesUsual) }

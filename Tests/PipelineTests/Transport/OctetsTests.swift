@@ -39,6 +39,27 @@ import Testing
     #expect(known.list == [HTTPHeader("x-amz-meta-a", "one  two"), HTTPHeader("x-amz-date", "20130524T000000Z ")])
   }
 
+  /// Whatever stood there before.
+  @Test func rememberedAttributesAreThoseOfTheCopy() {
+    var plain = ObjectAttributes()
+    plain.system = [.init("content-type", "image/png")]
+    var tagged = plain
+    tagged.user = [.init("x-amz-meta-a", "1")]
+    tagged.tags = [.init("k", "v")]
+    var renamed = tagged
+    renamed.user = [.init("x-amz-meta-a", "2")]
+    var written = WrittenAttributes()
+    for attributes in [ObjectAttributes(), plain, plain, tagged, renamed, tagged, ObjectAttributes(), plain] {
+      written.become(attributes)
+      var lines = HeaderLines()
+      attributes.write(to: &lines)
+      #expect(written.lines.bytes == lines.bytes && written.lines.count == lines.count && written.shortHash == attributes.shortHash)
+      var headers = HeaderLines([HTTPHeader("x-first", "1")])
+      headers.append(written.lines)
+      #expect(headers.list == [HTTPHeader("x-first", "1")] + lines.list && headers.count == 1 + lines.count)
+    }
+  }
+
   @Test func aDigestIsReadFromTheHeadAsFromText() {
     let hex = "d41d8cd98f00b204e9800998ecf8427e"
     func head(_ etag: String, _ more: String = "") -> ResponseHead {

@@ -26,14 +26,14 @@ struct S3CopyRecord {
   /// Of the metadata and tags, to tell whether an update was carried out.
   var attributesHash = ""
 
-  init(_ request: ObjectRequest, _ info: ObjectInfo, md5: MD5Digest?, _ attributes: ObjectAttributes) {
+  init(_ request: ObjectRequest, _ info: ObjectInfo, md5: MD5Digest?, attributesHash: String) {
     size = info.size
     modifiedNs = info.modifiedNs
     self.md5 = md5
     versionId = request.versionId
     encodedVersionId = request.encodedVersionId
     lastModified = request.lastModified
-    attributesHash = attributes.shortHash
+    self.attributesHash = attributesHash
   }
 
   /// Nil for an object that neither we nor Backbeat wrote.

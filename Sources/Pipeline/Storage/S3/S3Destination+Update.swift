@@ -31,12 +31,13 @@ extension S3Destination {
   ) async throws(StoreError) -> PutOutcome? {
     guard there.size <= S3Placement.singleBytesMax else { return nil }
     var renewed = record
-    renewed.attributesHash = attributes.shortHash
+    self.attributes.become(attributes)
+    renewed.attributesHash = self.attributes.shortHash
     if !request.lastModified.isEmpty { renewed.lastModified = request.lastModified }
     var from = "/\(URIEncoding.encoded(placement.bucket))/\(URIEncoding.encoded(key, keepsSlash: true))"
     if let version = there.versionId { from += "?versionId=\(URIEncoding.encoded(version))" }
     var copy = S3Request("PUT", placement.bucket, key, body: .bytes([]))
-    write(attributes, renewed, to: &copy.headers)
+    write(self.attributes.lines, renewed, to: &copy.headers)
     copy.headers.append("x-amz-copy-source", from)
     copy.headers.append("x-amz-metadata-directive", "REPLACE")
     copy.headers.append("x-amz-tagging-directive", "REPLACE")

@@ -47,6 +47,8 @@ public final class S3Destination: ObjectDestination {
   var conditions = WriteConditions()
   var optimism = OptimisticWrites()
   var digests = MD5Pool()
+  /// Of the copy begun last.
+  var attributes = WrittenAttributes()
   /// For objects of several blocks.
   private(set) lazy var lanes: DigestLanes = {
     guard let reactor = Reactor.current else { preconditionFailure("not on a worker") }
@@ -198,11 +200,12 @@ public final class S3Destination: ObjectDestination {
   /// Adds what a request that begins a copy says of it.
   /// - Parameter md5: of the bytes, where it is known by now.
   func write(_ copy: S3Copy, _ info: ObjectInfo, _ md5: MD5Digest?, to headers: inout HeaderLines) {
-    write(copy.attributes, S3CopyRecord(copy.request, info, md5: md5, copy.attributes), to: &headers)
+    attributes.become(copy.attributes)
+    write(attributes.lines, S3CopyRecord(copy.request, info, md5: md5, attributesHash: attributes.shortHash), to: &headers)
   }
 
-  func write(_ attributes: ObjectAttributes, _ record: S3CopyRecord, to headers: inout HeaderLines) {
-    attributes.write(to: &headers)
+  func write(_ attributes: HeaderLines, _ record: S3CopyRecord, to headers: inout HeaderLines) {
+    headers.append(attributes)
     record.write(to: &headers)
     if let storageClass = placement.storageClass { headers.append("x-amz-storage-class", storageClass) }
   }
