@@ -20,6 +20,8 @@ public struct JSONWriter: Sendable {
   /// The name of the member whose value is written next.
   /// - Parameter name: with nothing in it to be escaped.
   public mutating func name(_ name: StaticString) {
+    // Unsafe: the pointer does not outlive the call.
+    assert(name.withUTF8Buffer { unsafe ByteScan.special($0.span, 0) == $0.count }, "a name that must be escaped")
     let (comma, isNested) = (needsComma, isNested)
     bytes.append(addingCapacity: name.utf8CodeUnitCount + Self.aroundName) { bytes in
       if comma { bytes.append(UInt8(ascii: ",")) }

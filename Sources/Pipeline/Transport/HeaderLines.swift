@@ -26,6 +26,7 @@ public struct HeaderLines: Sendable {
   ///   - bytesMax: of the value.
   ///   - write: adds the value to the octets it is given.
   mutating func append(_ name: StaticString, bytesMax: Int, _ write: (inout OutputSpan<UInt8>) -> Void) {
+    assert(name.withUTF8Buffer { $0.allSatisfy { $0 == Octet.lower($0) && $0 > Octet.space } }, "a name as it is not sent")
     line(bytesMax: name.utf8CodeUnitCount + bytesMax) { line in
       line.append(literal: name)
       line.append(literal: ": ")
