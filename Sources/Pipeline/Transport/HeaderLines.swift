@@ -32,9 +32,7 @@ public struct HeaderLines: Sendable {
       line.append(literal: ": ")
       let start = line.count
       write(&line)
-      line.withUnsafeMutableBufferPointer { line, count in
-        Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(line)[start..<count]))
-      }
+      line.removeControls(from: start)
     }
   }
 
@@ -47,9 +45,7 @@ public struct HeaderLines: Sendable {
       }
       line.append(literal: ": ")
       line.append(text: value)
-      line.withUnsafeMutableBufferPointer { line, count in
-        Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(line)[..<count]))
-      }
+      line.removeControls(from: 0)
     }
   }
 

@@ -55,3 +55,12 @@ enum Octet {
     return UnsafeRawPointer(found) - base
   }
 }
+
+extension OutputSpan<UInt8> {
+  /// Makes each control character from there on a space.
+  mutating func removeControls(from start: Int) {
+    withUnsafeMutableBufferPointer { octets, count in
+      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(octets)[start..<count]))
+    }
+  }
+}

@@ -38,8 +38,6 @@ enum RequestHead {
   private static func append(plain text: String, to head: inout OutputSpan<UInt8>) {
     let start = head.count
     head.append(text: text)
-    head.withUnsafeMutableBufferPointer { head, count in
-      Octet.removeControls(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(head)[start..<count]))
-    }
+    head.removeControls(from: start)
   }
 }

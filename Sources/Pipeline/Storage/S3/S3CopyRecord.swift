@@ -18,7 +18,7 @@ struct S3CopyRecord {
   /// Nil where it was not known when the copy began.
   var md5: MD5Digest?
   /// Raw.
-  var versionId: String?
+  private(set) var versionId: String?
   /// The same as headers spell it, where it is known already.
   private var encodedVersionId: String?
   /// ISO 8601 of the version; empty if unknown.

@@ -26,23 +26,22 @@ enum S3Look {
 
 extension ResponseHead {
   /// Without its quotes.
-  var etag: String? {
-    guard let text = self["etag"] else { return nil }
-    let (octets, quote) = (text.utf8, UInt8(ascii: "\""))
-    guard octets.count >= 2, octets.first == quote, octets.last == quote else { return text }
-    return String(text[octets.index(after: octets.startIndex)..<octets.index(before: octets.endIndex)])
+  var etag: String? { withETag { String(decoding: $0, as: UTF8.self) } }
+
+  /// Lends it without its quotes.
+  private func withETag<Result>(_ body: (Slice<UnsafeRawBufferPointer>) -> Result) -> Result? {
+    withValue("etag") { octets in
+      let quote = UInt8(ascii: "\"")
+      let isQuoted = octets.count >= 2 && octets.first == quote && octets.last == quote
+      return body(isQuoted ? octets.dropFirst().dropLast() : octets[...])
+    }
   }
 
   /// The ETag where it is the MD5 of the contents: not of parts, and not of something encrypted with a key of the customer's.
   var contentMD5: MD5Digest? {
     guard !has("x-amz-server-side-encryption-customer-algorithm") else { return nil }
     if let encryption = self["x-amz-server-side-encryption"], encryption != "AES256" { return nil }
-    let digest = withValue("etag") { octets in
-      let quote = UInt8(ascii: "\"")
-      let isQuoted = octets.count >= 2 && octets.first == quote && octets.last == quote
-      return MD5Digest(hexOctets: isQuoted ? octets.dropFirst().dropLast() : octets[...])
-    }
-    return digest ?? nil
+    return withETag { MD5Digest(hexOctets: $0) } ?? nil
   }
 
   /// Metadata as S3 keeps them with an object; tags apart.
@@ -88,15 +87,10 @@ extension ObjectAttributes.Pair {
 
 extension S3Client {
   /// The version id as a parameter: Scality's in its encoded form, any other as it is.
-  static func versionQuery(_ raw: String?) -> [(String, String)] {
+  /// - Parameter encoded: its encoded form, where that is known already.
+  static func versionQuery(_ raw: String?, encoded: String? = nil) -> [(String, String)] {
     guard let raw else { return [] }
-    return [("versionId", isScality(raw) ? VersionId.encode(raw) : raw)]
-  }
-
-  /// That of the version which is asked for.
-  static func versionQuery(_ request: ObjectRequest) -> [(String, String)] {
-    guard let raw = request.versionId, let encoded = request.encodedVersionId else { return [] }
-    return [("versionId", isScality(raw) ? encoded : raw)]
+    return [("versionId", isScality(raw) ? encoded ?? VersionId.encode(raw) : raw)]
   }
 
   /// Raw ids of Scality begin with twenty digits that count down.

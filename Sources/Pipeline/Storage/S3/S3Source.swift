@@ -17,7 +17,7 @@ public final class S3Source: ObjectSource {
 
   public func open(_ request: ObjectRequest) async throws(StoreError) -> any ObjectBody {
     try Self.checkNames(request)
-    let version = S3Client.versionQuery(request)
+    let version = S3Client.versionQuery(request.versionId, encoded: request.encodedVersionId)
     var get = S3Request("GET", request.bucket, request.key, query: version)
     get.expectedBytes = request.size
     let exchange = client.begin(get)
@@ -118,7 +118,7 @@ private final class S3Body: ObjectBody {
     var headers = [HTTPHeader("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")]
     if let etag = head?["etag"] { headers.append(HTTPHeader("if-match", etag)) }
     let get = S3Request(
-      "GET", request.bucket, request.key, query: S3Client.versionQuery(request), headers: headers)
+      "GET", request.bucket, request.key, query: S3Client.versionQuery(request.versionId, encoded: request.encodedVersionId), headers: headers)
     let part = client.begin(get)
     do throws(StoreError) {
       let head = try await part.head()
