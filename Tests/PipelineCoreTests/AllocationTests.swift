@@ -45,7 +45,7 @@ import Testing
         key &+= 1
         switch admission {
         case .run: running.append(ticket)
-        case .waiting, .waitingKeyAtCap: break
+        case .ready, .waiting, .waitingKeyAtCap: break
         default:
           _ = table.remove(ticket)
           return
@@ -54,10 +54,10 @@ import Testing
     }
     func finishOne() {
       guard let ticket = running.popLast() else { return }
-      let finished = scheduler.finish(ticket.slot)
+      _ = scheduler.end(ticket.slot)
       _ = table.remove(ticket)
       done += 1
-      if let next = finished.next, let waiting = table.ticket(slot: next) { running.append(waiting) }
+      if let next = scheduler.startReady(), let waiting = table.ticket(slot: next) { running.append(waiting) }
     }
     func round() {
       fill()

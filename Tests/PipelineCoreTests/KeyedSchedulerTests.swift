@@ -20,16 +20,22 @@ private struct Bench {
     guard let slot = free.popLast() else { return nil }
     let admission = scheduler.enqueue(key: key, slot: slot)
     switch admission {
-    case .run, .waiting, .waitingKeyAtCap: self.key[slot] = key
+    case .run, .ready, .waiting, .waitingKeyAtCap: self.key[slot] = key
     case .keyFull, .full: free.append(slot)
     }
     return (slot, admission)
   }
 
-  mutating func finish(_ slot: Int32, done: UInt64 = 0) -> KeyedScheduler.Finished {
+  mutating func end(_ slot: Int32, done: UInt64 = 0) -> KeyedScheduler.Ended {
     free.append(slot)
     key[slot] = nil
-    return scheduler.finish(slot, done: done)
+    return scheduler.end(slot, done: done)
+  }
+
+  /// - Returns: what starts in its place.
+  mutating func finish(_ slot: Int32, done: UInt64 = 0) -> (next: Int32?, keyRelieved: Bool) {
+    let ended = end(slot, done: done)
+    return (scheduler.startReady(), ended.keyRelieved)
   }
 }
 
@@ -81,7 +87,7 @@ private struct Bench {
   expectEqual(try unwrap(bench.push(1)).admission, .waiting)
   expectEqual(try unwrap(bench.push(2)).admission, .run)
   let third = try unwrap(bench.push(3))
-  #expect(third.admission == .waiting)
+  #expect(third.admission == .ready)
   #expect(bench.scheduler.runningCount == 2)
   // The hot key's next task was ready last: the other key goes first.
   expectEqual(bench.finish(hot.slot).next, third.slot)
@@ -106,8 +112,8 @@ private struct Bench {
 @Test func nothingWaitsBeyondTheBound() throws {
   var bench = Bench(.init(concurrency: 1, waitingMax: 2, keyWaitingMax: 5))
   let first = try unwrap(bench.push(1)).slot
-  expectEqual(try unwrap(bench.push(2)).admission, .waiting)
-  expectEqual(try unwrap(bench.push(3)).admission, .waiting)
+  expectEqual(try unwrap(bench.push(2)).admission, .ready)
+  expectEqual(try unwrap(bench.push(3)).admission, .ready)
   #expect(!bench.scheduler.hasRoom)
   expectEqual(bench.push(4)?.slot, nil)
   _ = bench.finish(first)
@@ -142,6 +148,27 @@ private struct Bench {
   #expect(bench.scheduler.keyCount == 0)
 }
 
+@Test func theOwnerMayStartWhatIsReadyAsItLikes() throws {
+  var bench = Bench(.init(concurrency: 1, waitingMax: 10))
+  let running = try unwrap(bench.push(1)).slot
+  let behind = try unwrap(bench.push(1)).slot
+  let second = try unwrap(bench.push(2)).slot
+  let third = try unwrap(bench.push(3)).slot
+  #expect(bench.scheduler.isReady(second) && !bench.scheduler.isReady(behind))
+  var ready: [Int32] = []
+  bench.scheduler.visitReady { ready.append($0) }
+  #expect(ready == [second, third])
+  // It began before its owner heard of the end that made place for it.
+  bench.scheduler.began(third)
+  #expect(bench.scheduler.runningCount == 2 && bench.scheduler.waitingCount == 2)
+  expectEqual(bench.end(running).ready, behind)
+  expectEqual(bench.scheduler.startReady(), nil)
+  expectEqual(bench.finish(third).next, second)
+  expectEqual(bench.finish(second).next, behind)
+  expectEqual(bench.finish(behind).next, nil)
+  #expect(bench.scheduler.keyCount == 0 && bench.scheduler.waitingCount == 0)
+}
+
 @Test(arguments: 0..<60)
 func randomSchedulesAgreeWithTheNaiveModel(seed: Int) throws {
   var random = SeededRandom(seed: UInt64(seed))
@@ -165,6 +192,9 @@ func randomSchedulesAgreeWithTheNaiveModel(seed: Int) throws {
       case .run:
         queues[key, default: []].append(slot)
         try start(slot)
+      case .ready:
+        #expect(queues[key, default: []].isEmpty, "seed \(seed): ready behind another")
+        queues[key, default: []].append(slot)
       case .waiting, .waitingKeyAtCap: queues[key, default: []].append(slot)
       case .keyFull: #expect(queues[key]?.count == limits.keyWaitingMax + 1, "seed \(seed)")
       case .full: #expect(bench.scheduler.waitingCount == limits.waitingMax, "seed \(seed)")
@@ -172,8 +202,21 @@ func randomSchedulesAgreeWithTheNaiveModel(seed: Int) throws {
     case 55..<95:
       guard let slot = running.randomElement(using: &random) else { continue }
       running.remove(slot)
-      queues[try #require(bench.key[slot])]?.removeFirst()
-      if let next = bench.finish(slot).next { try start(next) }
+      let key = try #require(bench.key[slot])
+      queues[key]?.removeFirst()
+      let ended = bench.end(slot)
+      #expect(ended.ready == queues[key]?.first, "seed \(seed)")
+      var ready: [Int32] = []
+      bench.scheduler.visitReady { ready.append($0) }
+      // The one that is ready for longest, or any.
+      if random.below(2) == 0, let chosen = ready.randomElement(using: &random) {
+        bench.scheduler.began(chosen)
+        try start(chosen)
+      } else {
+        let next = bench.scheduler.startReady()
+        #expect(next == ready.first, "seed \(seed)")
+        if let next { try start(next) }
+      }
     default:
       let waiting = queues.values.joined().filter { !running.contains($0) }.sorted()
       guard !waiting.isEmpty else { continue }

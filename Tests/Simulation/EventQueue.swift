@@ -3,7 +3,7 @@
 struct SimEvent {
   enum Kind: UInt8 {
     // At a node.
-    case turn, stateRead, taskEnd, retryDue, produced, grant, revokeNotice, lostNotice, commitDue, commitAnswer, commitTimeout,
+    case turn, stateRead, taskEnd, endsTold, retryDue, produced, grant, revokeNotice, lostNotice, commitDue, commitAnswer, commitTimeout,
       commitRetry, drainTimeout, leftGroup, consumerClosed, scheduleDue, rewind, heartbeat
     // At the broker.
     case joinArrives, leaveArrives, commitArrives, produceArrives, rebalanceDeadline, sessionExpires

@@ -54,7 +54,7 @@ extension SimNode {
       _ = table.remove(ticket)
       if admission == .keyFull { pausedByKey[entry.key, default: []].append(partition) }
       return false
-    case .run, .waiting, .waitingKeyAtCap: break
+    case .run, .ready, .waiting, .waitingKeyAtCap: break
     }
     positions[partition] += 1
     guard let handle = ledgers.begin(Partition(Int32(partition)), Offset(entry.offset)) else {
@@ -65,6 +65,7 @@ extension SimNode {
     offsets[ticket] = Offset(entry.offset)
     if admission == .waitingKeyAtCap { pausedByKey[entry.key, default: []].append(partition) }
     if admission == .run { run(world, ticket.slot) }
+    if admission == .ready { standBy(world, ticket.slot) }
     return true
   }
 
@@ -109,7 +110,7 @@ extension SimNode {
     guard table.isCurrent(ticket), let task = table[ticket.slot] else { return }
     let entry = world.log[task.partition][task.index]
     // A cancellation may come too late: then the effect is there, and its completion must move nothing.
-    if task.isCancelled, world.random.chance(50) { return free(world, ticket) }
+    if task.isCancelled, world.random.chance(50) { return ends(world, ticket, hasEffect: false) }
     if entry.kind != .garbage, world.random.chance(15) {
       let policy = RetryPolicy(retriesMax: 3, delayMin: .milliseconds(10), delayMax: .milliseconds(100))
       let random = Double(world.random.below(100)) / 100
@@ -120,12 +121,67 @@ extension SimNode {
       }
     }
     world.effect(task.partition, task.index)
-    if let handle = task.handle {
-      produces.append(Produce(partition: task.partition, index: task.index, generation: task.generation, handle: handle))
-      unproduced += 1
-      produce(world, produces.count - 1)
+    ends(world, ticket, hasEffect: true)
+  }
+
+  /// At the worker: takes what stands by, and says so later, with others.
+  private func ends(_ world: World, _ ticket: InFlightTicket, hasEffect: Bool) {
+    guard let task = table[ticket.slot] else { return }
+    runningKeys.remove(world.log[task.partition][task.index].key)
+    let successor = standby.isEmpty ? nil : standby.removeFirst()
+    endings.append(Ending(ticket: ticket, hasEffect: hasEffect, successor: successor))
+    world.schedule(.endsTold, after: world.random.chance(50) ? 0 : world.latency(10), node: index, life: life)
+    if let successor { run(world, successor.slot) }
+  }
+
+  /// At the reactor.
+  func endsTold(_ world: World) {
+    let told = endings
+    endings = []
+    for ending in told {
+      if let successor = ending.successor { began(successor) }
+      guard table.isCurrent(ending.ticket), let task = table[ending.ticket.slot] else { continue }
+      if ending.hasEffect, let handle = task.handle {
+        produces.append(Produce(partition: task.partition, index: task.index, generation: task.generation, handle: handle))
+        unproduced += 1
+        produce(world, produces.count - 1)
+      }
+      free(world, ending.ticket)
     }
-    free(world, ticket)
+    fillPlaces(world)
+  }
+
+  private func began(_ ticket: InFlightTicket) {
+    if table.isCurrent(ticket), scheduler.isReady(ticket.slot) { scheduler.began(ticket.slot) }
+  }
+
+  private func standBy(_ world: World, _ slot: Int32) {
+    guard let ticket = table.ticket(slot: slot) else { return world.fail("node \(index): an empty slot is ready") }
+    standby.append(ticket)
+    fillPlaces(world)
+  }
+
+  private func fillPlaces(_ world: World) {
+    while scheduler.runningCount < world.shape.limits.concurrency, !standby.isEmpty {
+      let ticket = standby.removeFirst()
+      began(ticket)
+      run(world, ticket.slot)
+    }
+  }
+
+  /// Takes back what stands by: what is ready and not there has begun.
+  private func recall() {
+    let waiting = Set(standby.map(\.slot))
+    standby = []
+    var begun: [Int32] = []
+    scheduler.visitReady { if !waiting.contains($0) { begun.append($0) } }
+    for slot in begun { if let ticket = table.ticket(slot: slot) { began(ticket) } }
+  }
+
+  private func standByAgain(_ world: World) {
+    var ready: [Int32] = []
+    scheduler.visitReady { ready.append($0) }
+    for slot in ready { standBy(world, slot) }
   }
 
   func runAgain(_ world: World, _ ticket: InFlightTicket) {
@@ -137,10 +193,9 @@ extension SimNode {
     guard let task = table.remove(ticket) else { return }
     offsets[ticket] = nil
     let key = world.log[task.partition][task.index].key
-    runningKeys.remove(key)
-    let finished = scheduler.finish(ticket.slot)
-    if finished.keyRelieved { pausedByKey[key] = nil }
-    if let next = finished.next { run(world, next) }
+    let ended = scheduler.end(ticket.slot)
+    if ended.keyRelieved { pausedByKey[key] = nil }
+    if let ready = ended.ready { standBy(world, ready) }
     wantsTurn(world)
   }
 
@@ -174,6 +229,7 @@ extension SimNode {
   /// Tasks that wait, and above which nothing of their partition was started: whoever gets the partition fetches
   /// them. The others run to the end, else what finished above them would be done twice.
   func dropTail(_ world: World) {
+    recall()
     var highest: [Int: Offset] = [:]
     table.visitOccupied { ticket, task in
       guard self.scheduler.isRunning(ticket.slot), let offset = self.offsets[ticket] else { return }
@@ -187,9 +243,10 @@ extension SimNode {
       let cut = ledgers.firstDroppable(Partition(Int32(task.partition)), highestStarted: highest[task.partition])
       return offsets[ticket].map { $0 >= cut } ?? true
     }
+    standByAgain(world)
   }
 
-  func dropWaiting(_ isChosen: (InFlightTicket, Task) -> Bool) {
+  private func dropWaiting(_ isChosen: (InFlightTicket, Task) -> Bool) {
     var chosen: [InFlightTicket] = []
     table.visitOccupied { ticket, task in
       if self.scheduler.isWaiting(ticket.slot), isChosen(ticket, task) { chosen.append(ticket) }
@@ -202,12 +259,14 @@ extension SimNode {
   }
 
   /// - Parameter generation: newest that is cancelled.
-  func cancelRunning(upTo generation: UInt32) {
+  func cancelRunning(_ world: World, upTo generation: UInt32) {
+    recall()
     dropWaiting { _, task in task.generation <= generation }
     var running: [Int32] = []
     table.visitOccupied { ticket, task in
       if task.generation <= generation { running.append(ticket.slot) }
     }
     for slot in running { table[slot]?.isCancelled = true }
+    standByAgain(world)
   }
 }

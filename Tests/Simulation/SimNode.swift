@@ -16,6 +16,15 @@ final class SimNode {
     var isCancelled = false
   }
 
+  /// What a worker says of a task that has ended.
+  struct Ending {
+    var ticket: InFlightTicket
+    /// It has done something, and says so.
+    var hasEffect: Bool
+    /// Begun in its place.
+    var successor: InFlightTicket?
+  }
+
   struct Produce {
     var partition: Int
     var index: Int
@@ -37,6 +46,10 @@ final class SimNode {
   var ledgers = LedgerTable(windowMax: 64)
   var table: InFlightTable<Task>
   var scheduler: KeyedScheduler
+  /// Ready tasks, for workers to take by themselves (`Standby`).
+  var standby: [InFlightTicket] = []
+  /// Not yet told to the reactor.
+  var endings: [Ending] = []
 
   // librdkafka as this node sees it.
   var isSubscribed = false
@@ -102,6 +115,7 @@ final class SimNode {
     (isJoining, isCommitDue, promise) = (false, false, -1)
     (assigned, pausedByKey, produces, unproduced, report) = ([], [:], [], 0, nil)
     (unanswered, waitingTicket, offsets, lastJoin) = ([], nil, [:], world.now)
+    (standby, endings) = ([], [])
     (lastStarted, runningKeys, frozenUntil, lastSent) = ([:], [], 0, world.now)
     readState(world, after: world.latency(40))
     world.schedule(.heartbeat, after: 500, node: index, life: life)
@@ -149,6 +163,7 @@ final class SimNode {
     case .stateRead: stateRead(world, paused: event.a == 1, version: StateVersion(number: Int64(event.b)))
     case .scheduleDue: if isConnected { world.control.fire(world, node: index) }
     case .taskEnd: taskEnd(world, InFlightTicket(slot: Int32(event.a), generation: UInt32(event.b)))
+    case .endsTold: endsTold(world)
     case .retryDue: runAgain(world, InFlightTicket(slot: Int32(event.a), generation: UInt32(event.b)))
     case .produced: produced(world, event.a, ok: event.b == 1)
     case .grant: grant(world, event.a, membership: event.b)
@@ -203,7 +218,11 @@ final class SimNode {
   }
 
   private func check(_ world: World, inFlight: Int) {
-    if scheduler.runningCount > shape.limits.concurrency { world.fail("node \(index) runs more than its concurrency") }
+    // What was called back as it began seems to run beside what it came after.
+    if scheduler.runningCount > shape.limits.concurrency + endings.count { world.fail("node \(index) runs more than its concurrency") }
+    if endings.isEmpty, scheduler.runningCount < shape.limits.concurrency, !standby.isEmpty {
+      world.fail("node \(index) leaves a place empty while \(standby.count) stand by")
+    }
     if scheduler.waitingCount > shape.limits.waitingMax { world.fail("node \(index) lets more wait than allowed") }
     if isGateOpen != location.isTaking { world.fail("node \(index): gate and machine disagree") }
     if isGateOpen, location.desiredPaused != false { world.fail("node \(index) takes entries, but should be paused") }
@@ -269,7 +288,7 @@ final class SimNode {
       case .disarmDrainTimer: break  // Its generation makes a late one harmless.
       case .stopDispatch: dropTail(world)
       // After a grant the generation is that of the new assignment already.
-      case .cancelRunning: cancelRunning(upTo: actions.contains(.assign) ? rebalance.generation - 1 : rebalance.generation)
+      case .cancelRunning: cancelRunning(world, upTo: actions.contains(.assign) ? rebalance.generation - 1 : rebalance.generation)
       case .commitWithoutWait: sendCommit(world, ticket: 0)
       case .unassign: unassign(world)
       case .dropLedgers: ledgers.dropAll()

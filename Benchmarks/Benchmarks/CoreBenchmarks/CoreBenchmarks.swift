@@ -40,10 +40,10 @@ private func takeAndFinish(_ subject: inout SchedulerSubject, _ count: Int, repe
       }
     }
     guard let ticket = subject.running.popLast() else { return }
-    let finished = subject.scheduler.finish(ticket.slot)
+    _ = subject.scheduler.end(ticket.slot)
     _ = subject.table.remove(ticket)
     done += 1
-    if let next = finished.next, let waiting = subject.table.ticket(slot: next) { subject.running.append(waiting) }
+    if let next = subject.scheduler.startReady(), let waiting = subject.table.ticket(slot: next) { subject.running.append(waiting) }
   }
 }
 

@@ -4,6 +4,8 @@
 // key at most `keyWaitingMax`. A waiting task occupies no worker. All storage is there from the start: per-slot links
 // for the key's queue (FIFO), for the ready queue (free to run, no worker yet), and one hash index from key to the
 // slot at the front of the key's queue. Two keys with equal hashes are merely run one after the other.
+// What is ready starts in the order it became so (`startReady`), or as the owner lets it (`began`): workers take the next
+// task themselves and say so later.
 // Order rule: backbeat `lib/tasks/TaskScheduler.js`. A repeat of queued work is not refused as there: only the worker knows what an
 // entry asks for, so it is told what the key's task before has done, and skips the same.
 // It deliberately knows nothing of partitions, revokes or retries: the owner cancels the waiting tasks it has lost.
@@ -34,9 +36,11 @@ public struct KeyedScheduler: Sendable {
   public enum Admission: Hashable, Sendable {
     /// Start it now.
     case run
-    /// It is queued; `finish` will name it when its turn comes.
+    /// Its key is free and it waits for a place, until `startReady` names it or the owner says that it `began`.
+    case ready
+    /// It is queued behind its key; `end` will name it when it is ready.
     case waiting
-    /// Queued, and its key is at its cap now: pause that partition until `Finished.keyRelieved`.
+    /// Queued, and its key is at its cap now: pause that partition until `Ended.keyRelieved`.
     case waitingKeyAtCap
     /// Refused, its key is at its cap: pause that partition and fetch the entry again later.
     case keyFull
@@ -44,10 +48,10 @@ public struct KeyedScheduler: Sendable {
     case full
   }
 
-  public struct Finished: Hashable, Sendable {
-    /// Slot to start now.
-    public var next: Int32?
-    /// The finished task's key was at its cap and has half of it free again: its partition may go on.
+  public struct Ended: Hashable, Sendable {
+    /// The key's next task, which is ready now.
+    public var ready: Int32?
+    /// The task's key was at its cap and has half of it free again: its partition may go on.
     public var keyRelieved: Bool
   }
 
@@ -98,9 +102,9 @@ public struct KeyedScheduler: Sendable {
     return front < 0 ? admitFront(key: key, slot: slot) : admitBehind(front, key: key, slot: slot)
   }
 
-  /// A running task ended. Its slot is free.
+  /// A running task ended. Its slot is free; what comes in its place is the owner's to say (`startReady`, `began`).
   /// - Parameter done: its dedupe hash if it succeeded, else 0; handed to the key's next task as `previousDone`.
-  public mutating func finish(_ slot: Int32, done: UInt64 = 0) -> Finished {
+  public mutating func end(_ slot: Int32, done: UInt64 = 0) -> Ended {
     precondition(nodes[Int(slot)].state == .running, "slot \(slot) is not running")
     runningCount -= 1
     let successor = nodes[Int(slot)].next
@@ -111,7 +115,26 @@ public struct KeyedScheduler: Sendable {
       appendReady(successor)
     }
     nodes[Int(slot)] = Node()
-    return Finished(next: startReady(), keyRelieved: relieved)
+    return Ended(ready: successor >= 0 ? successor : nil, keyRelieved: relieved)
+  }
+
+  /// A task that was ready has started, as its owner decided. Until it is told which task made place for it, one more than
+  /// `concurrency` may seem to run.
+  public mutating func began(_ slot: Int32) {
+    precondition(isReady(slot), "slot \(slot) is not ready")
+    unlinkReady(slot)
+    nodes[Int(slot)].state = .running
+    waitingCount -= 1
+    runningCount += 1
+  }
+
+  /// Calls back for each task that is ready, the one that is for longest first.
+  public func visitReady(_ body: (Int32) -> Void) {
+    var slot = readyFirst
+    while slot >= 0 {
+      body(slot)
+      slot = nodes[Int(slot)].readyNext
+    }
   }
 
   /// Drops a task that waits (its partition was lost). - Returns: nil if it does not wait, else whether its key was
@@ -143,14 +166,11 @@ public struct KeyedScheduler: Sendable {
     return relieved
   }
 
-  /// One more slot to start; nil when none may.
-  private mutating func startReady() -> Int32? {
+  /// Starts what is ready for longest. - Returns: nil when nothing is, or nothing may.
+  public mutating func startReady() -> Int32? {
     guard runningCount < limits.concurrency, readyFirst >= 0 else { return nil }
     let slot = readyFirst
-    unlinkReady(slot)
-    nodes[Int(slot)].state = .running
-    waitingCount -= 1
-    runningCount += 1
+    began(slot)
     return slot
   }
 
@@ -159,6 +179,7 @@ public struct KeyedScheduler: Sendable {
   public func previousDone(_ slot: Int32) -> UInt64 { nodes[Int(slot)].previousDone }
 
   public func isRunning(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .running }
+  public func isReady(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .ready }
   public func isWaiting(_ slot: Int32) -> Bool { nodes[Int(slot)].state == .ready || nodes[Int(slot)].state == .chained }
 
   private mutating func admitFront(key: UInt64, slot: Int32) -> Admission {
@@ -172,7 +193,7 @@ public struct KeyedScheduler: Sendable {
     }
     appendReady(slot)
     waitingCount += 1
-    return .waiting
+    return .ready
   }
 
   private mutating func admitBehind(_ front: Int32, key: UInt64, slot: Int32) -> Admission {

@@ -49,6 +49,7 @@ extension LocationController {
     guard let ticket = inFlight.insert(record) else { return hold(entry) }
     switch scheduler.enqueue(key: entry.orderKey, slot: ticket.slot) {
     case .run: start(ticket, record)
+    case .ready: standBy(ticket.slot)
     case .waiting: break
     case .waitingKeyAtCap: updateHolds { $0.insert(.key, entry.handle.partition) }
     case .keyFull, .full:
@@ -63,44 +64,59 @@ extension LocationController {
   }
 
   private func start(_ ticket: InFlightTicket, _ record: InFlight) {
-    guard case .waiting(let message) = record.stage else { preconditionFailure("only what waits can start") }
+    let item = item(ticket, record)
     var running = record
     running.stage = .running(since: reactor.now)
     inFlight[ticket.slot] = running
-    let previousDone = scheduler.previousDone(ticket.slot)
-    pool.submit(WorkItem(location: poolIndex, ticket: ticket, message: message, previousDone: previousDone))
+    pool.submit(item)
   }
 
   private func start(slot: Int32) {
+    let (ticket, record) = waiting(slot)
+    start(ticket, record)
+  }
+
+  func waiting(_ slot: Int32) -> (InFlightTicket, InFlight) {
     guard let ticket = inFlight.ticket(slot: slot), let record = inFlight[slot] else {
       preconditionFailure("the scheduler named a free slot")
     }
-    start(ticket, record)
+    return (ticket, record)
+  }
+
+  func item(_ ticket: InFlightTicket, _ record: InFlight) -> WorkItem {
+    guard case .waiting(let message) = record.stage else { preconditionFailure("only what waits can start") }
+    return WorkItem(location: poolIndex, ticket: ticket, message: message, previousDone: scheduler.previousDone(ticket.slot))
   }
 
   // MARK: Finishing
 
   func completed(_ completions: ArraySlice<WorkCompletion>) {
     for completion in completions { completed(completion) }
+    fillPlaces()
     retryHeld()
     checkDrained()
     consumer.creditAvailable()
   }
 
   private func completed(_ completion: WorkCompletion) {
+    if let successor = completion.successor { began(successor, at: completion.endedAt) }
     guard let record = inFlight[completion.ticket.slot], inFlight.isCurrent(completion.ticket) else {
       // Its slot was given up; nobody waits for the answer, but its bytes are ours to free.
       if let message = completion.message { _ = KafkaMessage(message) }
       return
     }
     let outcome = completion.outcome
-    let finished = scheduler.finish(completion.ticket.slot, done: completion.dedupe)
+    let ended = scheduler.end(completion.ticket.slot, done: completion.dedupe)
     count(outcome)
-    if case .running(let since) = record.stage { time(since, outcome, record.handle.partition) }
+    if case .running(let since) = record.stage { time(since, completion.endedAt, outcome, record.handle.partition) }
     tell(outcome)
     conclude(completion, outcome, record)
-    if let next = finished.next { start(slot: next) }
-    if finished.keyRelieved { relieveKeys() }
+    if standby == nil {
+      if let next = scheduler.startReady() { start(slot: next) }
+    } else if let ready = ended.ready {
+      standBy(ready)
+    }
+    if ended.keyRelieved { relieveKeys() }
   }
 
   private func conclude(_ completion: WorkCompletion, _ outcome: WorkOutcome, _ record: InFlight) {
@@ -156,8 +172,9 @@ extension LocationController {
     if machine.effective == .pausing { observer?.locationIsDraining(self) }
   }
 
-  private func time(_ since: Instant, _ outcome: WorkOutcome, _ partition: Partition) {
-    let ns = reactor.now.ns - since.ns
+  private func time(_ since: Instant, _ endedAt: Instant, _ outcome: WorkOutcome, _ partition: Partition) {
+    // Each thread reads the clock when its turn begins: an end may seem to come before the beginning.
+    let ns = max(0, endedAt.ns - since.ns)
     switch outcome {
     case .failed: partitionFigures.ended(partition.value, ns: ns, isFailure: true)
     case .done, .alreadyThere: partitionFigures.ended(partition.value, ns: ns, isFailure: false)
@@ -217,6 +234,7 @@ extension LocationController {
   /// At a revoke: drops what waits and has nothing started above it in its partition. The rest still runs, else what
   /// finished above it would be done a second time by the next owner.
   func dropTail() {
+    recall()
     var highest: [Partition: Offset] = [:]
     inFlight.visitOccupied { _, record in
       if case .waiting = record.stage { return }
@@ -227,9 +245,11 @@ extension LocationController {
     dropWaiting { assignment, partition, offset in
       assignment < current || offset >= ledgers.firstDroppable(partition, highestStarted: highest[partition])
     }
+    standByAgain()
   }
 
   /// Drops what waits of what is chosen (assignment, partition, offset); whoever owns the partition fetches it again.
+  /// - Precondition: after `recall`: what stands by is not ours to drop.
   func dropWaiting(_ isChosen: (UInt32, Partition, Offset) -> Bool) {
     var tickets: [(InFlightTicket, KafkaMessage.Reference)] = []
     inFlight.visitOccupied { ticket, record in
@@ -249,11 +269,13 @@ extension LocationController {
 
   /// Drops what waits and aborts what runs, of the assignments chosen.
   func cancelRunning(_ isChosen: (UInt32) -> Bool) {
+    recall()
     dropWaiting { assignment, _, _ in isChosen(assignment) }
     var tickets: [InFlightTicket] = []
     inFlight.visitOccupied { ticket, record in
       if case .running = record.stage, isChosen(record.assignment) { tickets.append(ticket) }
     }
     if !tickets.isEmpty { pool.cancel(location: poolIndex, tickets: tickets) }
+    standByAgain()
   }
 }

@@ -68,6 +68,8 @@ public final class LocationController {
   /// Of them, those whose stage it is.
   var acknowledgingCount = 0
   var scheduler: KeyedScheduler
+  /// Where workers find what to do next; nil: they are given each entry, because none keeps them longer than a turn, or none may wait.
+  let standby: Standby?
   /// At most one for each partition: that is paused then.
   var held: [Held] = []
   var consumer: Consumer!
@@ -121,12 +123,18 @@ public final class LocationController {
     limits.endedMax = LocationOptions.acknowledgingExtra
     inFlight = InFlightTable(countMax: limits.slotMax)
     scheduler = KeyedScheduler(limits)
+    standby = Self.standby(options)
     consumer = try Consumer(options.consumer, on: reactor, delegate: self)
     // Strong, and let go in `stopped`: an unowned reference would be retained for each completion.
-    poolIndex = pool.add(options.work) { self.completed($0) }
+    poolIndex = pool.add(options.work, standby: standby) { self.completed($0) }
     hook = reactor.addBeforeSleep { [unowned self] _ in self.beforeSleep() }
     armWatch()
     armRecommit()
+  }
+
+  private static func standby(_ options: LocationOptions) -> Standby? {
+    if case .noop = options.work.kind { return nil }
+    return options.limits.waitingMax > 0 ? Standby(countMax: options.limits.waitingMax) : nil
   }
 
   // MARK: What it is told
@@ -232,6 +240,7 @@ public final class LocationController {
       announcedPauseTimer,
     ]
     for timer in timers { if let timer { reactor.cancel(timer) } }
+    recall()
     dropWaiting { _, _, _ in true }
     pool.remove(poolIndex)
     observer?.locationDidStop(self)

@@ -73,7 +73,7 @@ final class SocketExchange: WaitingExchange {
     guard !isStarted, ending == nil else { return }
     isStarted = true
     transport.assign(self)
-    connection?.write()
+    if isStreamed { connection?.write() } else { connection?.writeInTurn() }
   }
 
   var isStreamed: Bool { length > 0 }

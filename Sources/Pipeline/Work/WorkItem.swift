@@ -1,6 +1,7 @@
 // What crosses between the reactor and the workers: an item out, a completion back. Both are small values in batches;
 // the message's bytes stay where librdkafka put them and are freed by the worker.
 public import PipelineCore
+internal import Reactor
 
 /// One entry to be carried out.
 struct WorkItem: Sendable {
@@ -92,17 +93,23 @@ struct WorkCompletion: Sendable {
   private let rest: Rest?
   /// Of what was done, for the key's next task; 0 otherwise.
   let dedupe: UInt64
+  /// When the entry ended, by the worker's clock: the start of its turn.
+  let endedAt: Instant
+  /// What has begun in its place, on the same worker (`Standby`); nil: nothing, the place is free.
+  let successor: InFlightTicket?
   /// Handed back for outcomes that still need the bytes (dead letter); else freed by the worker.
   let message: KafkaMessage.Reference?
 
   init(
     _ item: WorkItem, worker: UInt8, outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = [],
-    message: KafkaMessage.Reference? = nil
+    message: KafkaMessage.Reference? = nil, endedAt: Instant, successor: InFlightTicket? = nil
   ) {
     location = item.location
     ticket = item.ticket
     self.worker = worker
     self.dedupe = dedupe
+    self.endedAt = endedAt
+    self.successor = successor
     self.message = message
     var failure: ReplicationFailure?
     switch outcome {

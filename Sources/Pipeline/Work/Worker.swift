@@ -1,6 +1,7 @@
 // One worker: a thread with a reactor of its own, and this actor isolated to it. No-op entries complete in the same
 // turn they arrive in, without a task; everything else has a task, which takes the next entry when it is done with one: a new
-// task, and the memory its calls need, would cost a small copy a twentieth. Completions leave in one batch a turn.
+// task, and the memory its calls need, would cost a small copy a twentieth. The next entry is in `Standby`, if any may begin.
+// Completions leave in one batch a turn, or a little later while nothing waits for what they say.
 internal import PipelineCore
 internal import Reactor
 
@@ -8,12 +9,14 @@ actor Worker {
   /// What is known of a location here: its recipe and, once it was needed, its replicator. A class: looked at for each entry.
   private final class Place {
     let location: WorkerLocation
+    let standby: Standby?
     var replicator: (any EntryReplicator)?
     var processor: (any EntryProcessor)?
     var memory: EntryMemory
 
-    init(_ location: WorkerLocation) {
+    init(_ location: WorkerLocation, _ standby: Standby?) {
       self.location = location
+      self.standby = standby
       if case .processor = location.kind { memory = EntryMemory(site: nil) } else { memory = EntryMemory(site: location.site) }
     }
   }
@@ -34,8 +37,15 @@ actor Worker {
   /// Places of lanes that have ended.
   private var endedLanes: [Int] = []
   private var isClosed = false
-  /// Not yet handed over: until the end of the turn, or longer while the inbox is full.
+  /// Taken from where they stood by, in place of what has ended; begun before the turn is over.
+  private var successors: [WorkItem] = []
+  /// Not yet handed over: until the end of the turn, or longer (`handOver`).
   private var finished: [WorkCompletion] = []
+  /// Of those, one has left its place empty, or few stand by: the reactor must know at the end of the turn.
+  private var isHandOverDue = false
+  private var handOverTimer: TimerToken?
+  /// This thread's; nil before it was needed.
+  private lazy var reactor = Reactor.current
 
   /// What a task is to do.
   private struct Job {
@@ -55,6 +65,8 @@ actor Worker {
 
   /// Lanes that may wait for entries, of some 16 KiB each; more of them end.
   private static let idleLanesMax = 64
+  /// How long a completion may be kept while each one before it has passed its place on.
+  private static let keptMax = Duration.milliseconds(2)
 
   init(
     number: UInt8, handle: ReactorHandle, completions: Inbox<WorkCompletion>, mode: FileOperationsMode, plainCalls: PlainCalls
@@ -72,9 +84,10 @@ actor Worker {
     _ = reactor.addBeforeSleep { _ in self.assumeIsolated { $0.handOver() } }
   }
 
-  func setLocation(_ index: Int32, _ location: WorkerLocation?) {
+  /// - Parameter standby: where its next items are found when one has ended; nil: all are handed over.
+  func setLocation(_ index: Int32, _ location: WorkerLocation?, _ standby: Standby?) {
     while places.count <= Int(index) { places.append(nil) }
-    places[Int(index)] = location.map { Place($0) }
+    places[Int(index)] = location.map { Place($0, standby) }
   }
 
   private func take(_ batch: inout [WorkItem]) {
@@ -90,36 +103,46 @@ actor Worker {
     }
   }
 
+  /// Begins what was found in place of what has ended; what ends at once is followed by the next.
+  private func beginSuccessors() {
+    var next = 0
+    while next < successors.count {
+      begin(successors[next], place(successors[next].location))
+      next += 1
+    }
+    successors.removeAll(keepingCapacity: true)
+  }
+
   private func begin(_ item: WorkItem, _ place: Place?) {
     let message = KafkaMessage(item.message)
-    guard let place else { return finish(item, .abandoned) }  // removed while the item was on its way
+    guard let place else { return finish(item, nil, .abandoned) }  // removed while the item was on its way
     switch place.location.kind {
     case .noop:
       switch message.withPayload({ EntryDecoder.decodeRouting($0, &place.memory) }) {
       case .replicate(let routing):
         let isRepeated = routing.dedupeHash == item.previousDone
-        conclude(item, message, isRepeated ? .alreadyThere : .done(bytes: 0), dedupe: routing.dedupeHash)
-      case .skip(let reason): conclude(item, message, .skipped(reason))
-      case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
+        conclude(item, place, message, isRepeated ? .alreadyThere : .done(bytes: 0), dedupe: routing.dedupeHash)
+      case .skip(let reason): conclude(item, place, message, .skipped(reason))
+      case .deadLetter(let reason): conclude(item, place, message, .deadLetter(reason))
       }
     case .replicator:
       let decoded = message.withPayload { EntryDecoder.decode($0, &place.memory) }
       switch decoded {
-      case .skip(let reason): conclude(item, message, .skipped(reason))
-      case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
+      case .skip(let reason): conclude(item, place, message, .skipped(reason))
+      case .deadLetter(let reason): conclude(item, place, message, .deadLetter(reason))
       case .replicate(let entry):
-        guard entry.dedupeHash != item.previousDone else { return finish(item, .alreadyThere, dedupe: entry.dedupeHash) }
+        guard entry.dedupeHash != item.previousDone else { return finish(item, place, .alreadyThere, dedupe: entry.dedupeHash) }
         place.location.figures.begins(lastModified: entry.lastModified)
         spawn(item, entry)
       }
     case .processor:
       let decoded = message.withPayload { EntryDecoder.decode($0, &place.memory) }
       switch decoded {
-      case .skip(let reason): conclude(item, message, .skipped(reason))
-      case .deadLetter(let reason): conclude(item, message, .deadLetter(reason))
+      case .skip(let reason): conclude(item, place, message, .skipped(reason))
+      case .deadLetter(let reason): conclude(item, place, message, .deadLetter(reason))
       case .replicate(let entry):
         guard let report = StatusReport(entry, StatusNotes(of: message)) else {
-          return conclude(item, message, .deadLetter(.fieldWrongType))
+          return conclude(item, place, message, .deadLetter(.fieldWrongType))
         }
         spawn(item, entry, report)
       }
@@ -127,18 +150,36 @@ actor Worker {
   }
 
   /// A dead letter needs its bytes once more, so it travels back with them.
-  private func conclude(_ item: WorkItem, _ message: consuming KafkaMessage, _ outcome: WorkOutcome, dedupe: UInt64 = 0) {
+  private func conclude(
+    _ item: WorkItem, _ place: Place, _ message: consuming KafkaMessage, _ outcome: WorkOutcome, dedupe: UInt64 = 0
+  ) {
     if case .deadLetter = outcome {
-      finished.append(WorkCompletion(item, worker: number, outcome: outcome, message: message.release()))
+      finish(item, place, outcome, message: message.release())
     } else {
-      finish(item, outcome, dedupe: dedupe)
+      finish(item, place, outcome, dedupe: dedupe)
     }
   }
 
   private func finish(
-    _ item: WorkItem, _ outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = []
+    _ item: WorkItem, _ place: Place?, _ outcome: WorkOutcome, dedupe: UInt64 = 0, messages: [OutgoingMessage] = [],
+    message: KafkaMessage.Reference? = nil
   ) {
-    finished.append(WorkCompletion(item, worker: number, outcome: outcome, dedupe: dedupe, messages: messages))
+    let successor = takeSuccessor(place)
+    finished.append(
+      WorkCompletion(
+        item, worker: number, outcome: outcome, dedupe: dedupe, messages: messages, message: message,
+        endedAt: reactor?.now ?? .nowUncached(), successor: successor))
+  }
+
+  private func takeSuccessor(_ place: Place?) -> InFlightTicket? {
+    guard let standby = place?.standby, let (item, left) = standby.take() else {
+      isHandOverDue = true
+      return nil
+    }
+    // While the reactor fills it up again the other half is used.
+    if left < standby.countMax / 2 { isHandOverDue = true }
+    successors.append(item)
+    return item.ticket
   }
 
   private func spawn(_ item: WorkItem, _ entry: ReplicationEntry, _ report: StatusReport? = nil) {
@@ -176,10 +217,12 @@ actor Worker {
     let (item, entry, report) = (job.item, job.entry, job.report)
     let result = await result(of: item, entry, report)
     lanes[lane].job = nil
+    let place = place(item.location)
     switch result.outcome {
-    case .done, .alreadyThere: finish(item, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
-    case .skipped, .deadLetter, .failed: finish(item, result.outcome, messages: result.messages)
-    case .abandoned: finish(item, result.outcome)
+    case .done, .alreadyThere:
+      finish(item, place, result.outcome, dedupe: report == nil ? entry.dedupeHash : 0, messages: result.messages)
+    case .skipped, .deadLetter, .failed: finish(item, place, result.outcome, messages: result.messages)
+    case .abandoned: finish(item, place, result.outcome)
     }
     return true
   }
@@ -279,9 +322,27 @@ actor Worker {
     if !handle.post({ $0.stop() }) { handle.stop() }
   }
 
+  /// What has begun in the place of something needs no answer, and each answer wakes the reactor's thread: such completions wait for
+  /// each other, until half of what stood by is used up or `keptMax` is over.
   private func handOver() {
+    beginSuccessors()
     guard !finished.isEmpty else { return }
+    guard isHandOverDue else { return keep() }
+    isHandOverDue = false
     // Cannot be refused while the inbox holds one place for each slot of all locations; if it is, try next turn.
-    if !completions.push(emptying: &finished) { handle.post { _ in } }
+    if !completions.push(emptying: &finished) {
+      isHandOverDue = true
+      handle.post { _ in }
+    }
+  }
+
+  private func keep() {
+    guard handOverTimer == nil else { return }
+    handOverTimer = reactor?.schedule(after: Self.keptMax) { _ in
+      self.assumeIsolated { worker in
+        worker.handOverTimer = nil
+        worker.isHandOverDue = true
+      }
+    }
   }
 }

@@ -1,6 +1,6 @@
 // The bounded pool: N threads, each a reactor. T0 hands items over in batches, one for each worker and turn, and gets
 // completions back the same way. How many items exist at a time is bounded by the in-flight slots of the locations,
-// so both inboxes have room for all of them and a push is never refused.
+// so both inboxes have room for all of them and a push is never refused. What a worker does next it may find itself (`Standby`).
 internal import PipelineCore
 public import Reactor
 
@@ -82,20 +82,24 @@ public final class WorkerPool {
   // MARK: Locations
 
   /// Makes a location known to all workers.
-  /// - Parameter receive: called on T0 with completions as they come, also those of tickets cancelled since.
+  /// - Parameters:
+  ///   - standby: where they find what to do next when they have ended one of its items; nil: they are given each.
+  ///   - receive: called on T0 with completions as they come, also those of tickets cancelled since.
   /// - Returns: the index to put into its items.
-  func add(_ location: WorkerLocation, receive: @escaping (ArraySlice<WorkCompletion>) -> Void) -> Int32 {
+  func add(
+    _ location: WorkerLocation, standby: Standby? = nil, receive: @escaping (ArraySlice<WorkCompletion>) -> Void
+  ) -> Int32 {
     let index = places.firstIndex { $0 == nil } ?? places.count
     if index == places.count { places.append(nil) }
     places[index] = Place(receive)
-    for member in members { post(member) { $0.setLocation(Int32(index), location) } }
+    for member in members { post(member) { $0.setLocation(Int32(index), location, standby) } }
     return Int32(index)
   }
 
   /// - Precondition: nothing of it is in flight.
   func remove(_ index: Int32) {
     places[Int(index)] = nil
-    for member in members { post(member) { $0.setLocation(index, nil) } }
+    for member in members { post(member) { $0.setLocation(index, nil, nil) } }
   }
 
   private func post(_ member: Member, _ action: @escaping @Sendable (isolated Worker) -> Void) {
@@ -155,10 +159,15 @@ public final class WorkerPool {
     var start = 0
     while start < batch.count {
       let first = batch[start]
-      var end = start + 1
-      while end < batch.count, batch[end].location == first.location, batch[end].worker == first.worker { end += 1 }
+      var end = start
+      // What has begun in the place of another is in flight as that was.
+      var freed = 0
+      while end < batch.count, batch[end].location == first.location, batch[end].worker == first.worker {
+        freed += batch[end].successor == nil ? 1 : 0
+        end += 1
+      }
       if let place = places[Int(first.location)] {
-        members[Int(first.worker)].inFlight -= end - start
+        members[Int(first.worker)].inFlight -= freed
         place.receive(batch[start..<end])
       }
       start = end
