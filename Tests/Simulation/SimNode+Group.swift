@@ -115,6 +115,7 @@ extension SimNode {
       let number = world.group.commits.count
       world.group.commits.append(Group.Commit(node: index, life: life, generation: memberGeneration, offsets: offsets))
       unanswered.insert(number)
+      for (partition, _) in offsets { newestCommit[partition] = number }
       if !world.fault(8) { toBroker(world, .commitArrives, a: number) }
     }
     if ticket > 0, unanswered.isEmpty { world.schedule(.commitAnswer, after: 0, node: index, life: life, a: -1, b: 1) }
@@ -147,7 +148,8 @@ extension SimNode {
       let commit = world.group.commits[number]
       unanswered.remove(number)
       if ok, commit.generation == memberGeneration {
-        for (partition, offset) in commit.offsets { acknowledged[partition] = offset }
+        // Entries that are delivered again take offsets back: only the last request says what the broker is left with.
+        for (partition, offset) in commit.offsets where newestCommit[partition] == number { acknowledged[partition] = offset }
       }
     }
     guard let ticket = waitingTicket, unanswered.isEmpty else { return }

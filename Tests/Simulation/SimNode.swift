@@ -72,6 +72,8 @@ final class SimNode {
   // The owner's own.
   var isGateOpen = false
   var acknowledged: [Int64]
+  /// The last request that named a partition.
+  var newestCommit: [Int: Int] = [:]
   var produces: [Produce] = []
   var unproduced = 0
   var report: (state: EffectiveState, version: Int64)?

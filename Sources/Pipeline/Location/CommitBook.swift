@@ -12,6 +12,9 @@ struct CommitBook {
   private var carried: [Partition: Offset] = [:]
   /// Sent and not answered, by token.
   private var sent: Set<UInt64> = []
+  /// The last request that named a partition. Offsets go back when entries are delivered again: what an earlier one was answered is
+  /// not what the broker is left with.
+  private var newest: [Partition: UInt64] = [:]
 
   var isEmpty: Bool { pending.isEmpty }
   /// Offsets wait for the next assignment.
@@ -24,13 +27,17 @@ struct CommitBook {
     pending.map { ($0.key, $0.value) }.sorted { $0.partition < $1.partition }
   }
 
-  mutating func didSend(_ token: UInt64) { sent.insert(token) }
+  /// All of `offsets`.
+  mutating func didSend(_ token: UInt64) {
+    sent.insert(token)
+    for partition in pending.keys { newest[partition] = token }
+  }
 
   /// - Returns: false for one not ours or given up.
   mutating func answered(_ result: CommitResult) -> Bool {
     guard sent.remove(result.token) != nil else { return false }
     if result.error == nil {
-      for answer in result.partitions where answer.error == nil {
+      for answer in result.partitions where answer.error == nil && newest[answer.partition] == result.token {
         if pending[answer.partition] == answer.offset { pending[answer.partition] = nil }
         if carried[answer.partition] == answer.offset { carried[answer.partition] = nil }
       }
@@ -56,6 +63,7 @@ struct CommitBook {
   mutating func drop() {
     pending.removeAll(keepingCapacity: true)
     carried.removeAll(keepingCapacity: true)
+    newest.removeAll(keepingCapacity: true)
   }
 
   /// The bound for answers is over.

@@ -60,4 +60,22 @@ import Testing
     isOurs = book.answered(second)
     #expect(!isOurs)
   }
+
+  /// Entries that were delivered again took the offset back and forth: the broker is left with the second request's.
+  @Test func anEarlierRequestsAnswerSaysNothingOfALaterOne() {
+    var book = CommitBook()
+    func answer(_ token: UInt64, _ offset: Offset) -> Bool {
+      let partition = CommittedPartition(partition: Partition(3), offset: offset, error: nil)
+      return book.answered(CommitResult(token: token, error: nil, partitions: [partition]))
+    }
+    book.note(Partition(3), Offset(39))
+    book.didSend(1)
+    book.note(Partition(3), Offset(38))
+    book.didSend(2)
+    book.note(Partition(3), Offset(39))
+    #expect(answer(1, Offset(39)) && !book.isEmpty)
+    #expect(answer(2, Offset(38)) && book.offsets.map(\.offset) == [Offset(39)] && !book.isAnswerMissing)
+    book.didSend(3)
+    #expect(answer(3, Offset(39)) && book.isEmpty)
+  }
 }
