@@ -71,7 +71,7 @@ extension LocationController {
     pool.submit(item)
   }
 
-  private func start(slot: Int32) {
+  func start(slot: Int32) {
     let (ticket, record) = waiting(slot)
     start(ticket, record)
   }
@@ -111,11 +111,7 @@ extension LocationController {
     if case .running(let since) = record.stage { time(since, completion.endedAt, outcome, record.handle.partition) }
     tell(outcome)
     conclude(completion, outcome, record)
-    if standby == nil {
-      if let next = scheduler.startReady() { start(slot: next) }
-    } else if let ready = ended.ready {
-      standBy(ready)
-    }
+    if let ready = ended.ready { standBy(ready) }
     if ended.keyRelieved { relieveKeys() }
   }
 

@@ -4,7 +4,7 @@ internal import PipelineCore
 internal import Reactor
 
 extension LocationController {
-  /// A waiting entry has a free key now.
+  /// A waiting entry has a free key now. Where nothing stands by the scheduler keeps it.
   func standBy(_ slot: Int32) {
     guard let standby else { return }
     let (ticket, record) = waiting(slot)
@@ -12,10 +12,13 @@ extension LocationController {
     fillPlaces()
   }
 
-  /// Starts what stands by while places are free: a worker that ends an entry finds nothing if it comes before this thread has put
-  /// something there.
+  /// Starts what waits for a place while places are free. Also of what stands by: a worker that ends an entry finds nothing if it
+  /// comes before this thread has put something there.
   func fillPlaces() {
-    guard let standby else { return }
+    guard let standby else {
+      while let slot = scheduler.startReady() { start(slot: slot) }
+      return
+    }
     while scheduler.runningCount < options.limits.concurrency, let (item, _) = standby.take() {
       began(item.ticket, at: reactor.now)
       pool.submit(item)

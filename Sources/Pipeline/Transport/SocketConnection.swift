@@ -79,8 +79,8 @@ final class SocketConnection: EventSource, TimerTarget {
 
   func didClose(_ reactor: Reactor) { _ = Glibc.close(fd) }
 
-  /// There is room again: reading goes on in this tick's turns, after everybody else's events.
-  func resumeReading() {
+  /// Reads and writes in this tick's turns, after everybody else's events.
+  func takeTurn() {
     if let token { transport.reactor.markReady(token) }
   }
 
@@ -123,11 +123,6 @@ final class SocketConnection: EventSource, TimerTarget {
   }
 
   // MARK: Sending
-
-  /// Sends in this tick's turns: small requests made one after the other leave together, so that their server is woken once for them.
-  func writeInTurn() {
-    if let token { transport.reactor.markReady(token) }
-  }
 
   /// Sends as much as the kernel takes.
   func write() {

@@ -263,7 +263,7 @@ actor Worker {
 
   private func sharedContext() -> WorkerContext? {
     if let context { return context }
-    context = Reactor.current.map { WorkerContext(reactor: $0, mode: mode, plainCalls: plainCalls) }
+    context = reactor.map { WorkerContext(reactor: $0, mode: mode, plainCalls: plainCalls) }
     return context
   }
 

@@ -11,11 +11,7 @@ import Testing
   private final class Marks: Sendable {
     let value = Lock<(tasks: [Int], cancelledAtStart: Int)>(([], 0))
 
-    var work: WorkerLocation {
-      WorkerLocation(
-        site: "east",
-        kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in MarkingReplicator(marks: self) })
-    }
+    var work: WorkerLocation { .east { MarkingReplicator(marks: self) } }
   }
 
   private final class MarkingReplicator: EntryReplicator {

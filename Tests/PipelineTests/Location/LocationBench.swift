@@ -151,6 +151,13 @@ struct LineHandler: LogHandler {
   }
 }
 
+extension WorkerLocation {
+  /// What `LocationBench` serves, carried out by the test's own.
+  static func east(_ make: @escaping @Sendable () -> any EntryReplicator) -> WorkerLocation {
+    WorkerLocation(site: "east", kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in make() })
+  }
+}
+
 /// Entries whose key begins with `slow` wait until the gate is opened; the others are done at once.
 final class Gate: Sendable {
   private let state = Lock<(isOpen: Bool, started: [String])>((false, []))
@@ -160,11 +167,7 @@ final class Gate: Sendable {
   func open() { state.withLock { $0.isOpen = true } }
   fileprivate func begin(_ key: String) { state.withLock { $0.started.append(key) } }
 
-  var work: WorkerLocation {
-    WorkerLocation(
-      site: "east",
-      kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in GatedReplicator(gate: self) })
-  }
+  var work: WorkerLocation { .east { GatedReplicator(gate: self) } }
 }
 
 private final class GatedReplicator: EntryReplicator {

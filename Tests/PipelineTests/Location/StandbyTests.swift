@@ -11,11 +11,7 @@ import Testing
   private final class Watch: Sendable {
     let value = Lock<(running: Int, runningMax: Int, begun: [String])>((0, 0, []))
 
-    var work: WorkerLocation {
-      WorkerLocation(
-        site: "east",
-        kind: .replicator { (_) throws(WorkerLocationError) -> any EntryReplicator in WatchedReplicator(watch: self) })
-    }
+    var work: WorkerLocation { .east { WatchedReplicator(watch: self) } }
   }
 
   private final class WatchedReplicator: EntryReplicator {
